@@ -162,6 +162,10 @@ impl Stream for InProcess {
         Ok(self.held().messages.iter().rfind(of_configuration).cloned())
     }
 
+    fn message_at(&self, position: Position) -> Result<Option<Delivery>, StreamError> {
+        Ok(self.held().messages.iter().find(|message| message.position == position).cloned())
+    }
+
     fn bounds(&self) -> Result<Bounds, StreamError> {
         let Held { first, last, last_configuration, .. } = *self.held();
         let (first, last) = (Position(first), Position(last));

@@ -43,7 +43,7 @@ pub(crate) fn run(rounds: usize, messages: u64) {
 fn rates(access: &Access, (key, keys): (&str, &Keys), rounds: usize, events: usize, count: usize) -> [[f64; 2]; 2] {
     let bodies: Vec<Vec<u8>> =
         (0..count).map(|message| (0..events).flat_map(|n| call(message * events + n)).collect()).collect();
-    let messages: Vec<Vec<u8>> = sealed(&bodies, keys).into_iter().map(|(_, message)| message).collect();
+    let messages: Vec<Vec<u8>> = sealed(&bodies, 0, keys).into_iter().map(|(_, message)| message).collect();
     let bare = access.bare();
     let mut times = [const { Vec::new() }; 4];
     for round in 0..rounds {
@@ -57,7 +57,7 @@ fn rates(access: &Access, (key, keys): (&str, &Keys), rounds: usize, events: usi
         let stream = NatsStream::new(options).expect("valid options");
         stream.server().expect("it answers");
         let began = Instant::now();
-        assert_eq!(stream.publish(&sealed(&bodies, keys)).expect("published"), Position(count as u64));
+        assert_eq!(publish(&stream, &bodies, keys), Position(count as u64));
         times[1].push(began.elapsed());
         times[2].push(bare.replay(&name, count));
         let began = Instant::now();
@@ -78,11 +78,23 @@ fn call(n: usize) -> Vec<u8> {
     [&[0][..], &ids, &from[1..], &to[1..], &at[2..]].concat()
 }
 
-/// Returns the messages of a node with these bodies.
-fn sealed(bodies: &[Vec<u8>], keys: &Keys) -> Vec<(Subject, Vec<u8>)> {
+/// Publishes messages as a node does: it seals about as many bytes as it processes at once, and waits until the stream
+/// has all of them. Returns the position of the last one.
+fn publish(stream: &NatsStream, bodies: &[Vec<u8>], keys: &Keys) -> Position {
+    let (at_once, mut written) = (AT_ONCE / bodies[0].len(), 0);
+    let parts = bodies.chunks(at_once).map(|part| {
+        let messages = sealed(part, written, keys);
+        written += part.len() as u64;
+        stream.publish(&messages).expect("published")
+    });
+    parts.last().expect("there is a part")
+}
+
+/// Returns the messages of a node with these bodies, of which the first has the number `first`.
+fn sealed(bodies: &[Vec<u8>], first: u64, keys: &Keys) -> Vec<(Subject, Vec<u8>)> {
     let sent_at = Timestamp::from_secs(1_800_000_000);
     let envelope = |written| Envelope { version: 3, kind: b'E', flags: 0, node: [1; 16], written, sent_at };
-    let bodies = (0..).zip(bodies);
+    let bodies = (first..).zip(bodies);
     bodies.map(|(written, body)| (SUBJECT, envelope(written).seal(SUBJECT, body, keys))).collect()
 }
 

@@ -19,6 +19,7 @@ use crate::metrics::Skipped;
 use crate::service::{Consumed, Service, ServiceError};
 use crate::store::StoredFleetState;
 use crate::time::Timestamp;
+use place::Why;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -27,8 +28,6 @@ use std::time::Duration;
 const AT_ONCE: usize = 1 << 20;
 /// The time between two requests for the stream's bounds, in milliseconds.
 const ASK_EVERY: u64 = 1_000;
-/// How long to wait for a message that the stream is known to hold.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// The number of heartbeat intervals without a message after which a node is no longer counted as a peer.
 const MISSED_BEATS: u64 = 6;
 
@@ -42,8 +41,10 @@ pub(super) struct Consumer {
     place: Place,
     committed: Place,
     has_joined: bool,
-    /// Whether the stream was checked, since the connection was last lost, to be the one that `place` refers to.
+    /// Whether the stream was checked, since it was last unreachable, to be the one that `place` refers to.
     is_checked: bool,
+    /// How often it had been unreachable when the last look at it began.
+    losses: u64,
     /// Where the stream began when the node last began again.
     began_at: Position,
     /// The stream's end when it was last reachable again, and the time of that.
@@ -67,8 +68,8 @@ pub(super) struct Consumer {
     waits: bool,
     /// Since when the node has not known which configuration is the last one in the stream.
     blind_since: Option<Timestamp>,
-    /// The last snapshot that was read for what this node may lack.
-    tried: Position,
+    /// The newest snapshot, and how often this node has tried to read it for what it may lack.
+    tried: (Position, u32),
     /// Since when the node has waited for a snapshot.
     waits_since: Option<Timestamp>,
     progress: Progress,
@@ -110,6 +111,7 @@ impl Consumer {
             committed: Place::default(),
             has_joined: false,
             is_checked: false,
+            losses: 0,
             began_at: Position::START,
             target: Position::START,
             back_at,
@@ -123,7 +125,7 @@ impl Consumer {
             is_place_due: false,
             waits,
             blind_since: None,
-            tried: Position::START,
+            tried: (Position::START, 0),
             waits_since: None,
             progress: Progress::default(),
             log,
@@ -132,12 +134,8 @@ impl Consumer {
 
     /// Consumes the next messages. If there are none, waits up to `wait` for the first.
     pub(super) fn step(&mut self, wait: Duration) -> Result<Did, StepError> {
-        if self.link.state().away.is_some() {
-            self.is_checked = false;
-        }
         let did = self.try_step(wait);
         if let Some(error) = did.as_ref().err().and_then(StepError::away) {
-            self.is_checked = false;
             self.link.away(error);
         }
         match &did {
@@ -169,7 +167,7 @@ impl Consumer {
             // A snapshot may hold the configuration that the stream no longer has.
             Err(StepError::Missing { sequence }) if self.place.position.0 > 0 => {
                 let bounds = self.link.stream.bounds()?;
-                self.start_over(&bounds)?;
+                self.begin_again(&bounds, Why::Behind)?;
                 return Err(StepError::Missing { sequence });
             }
             taken => taken?,
@@ -358,7 +356,7 @@ impl Consumer {
     fn look_for_own(&mut self) -> Result<(), StepError> {
         if let Some(lost) = self.lost_configuration() {
             let bounds = self.link.stream.bounds()?;
-            self.roll_back(&bounds)?;
+            self.begin_again(&bounds, Why::Lost)?;
             return Err(StepError::Lost(lost));
         }
         loop {
@@ -368,7 +366,7 @@ impl Consumer {
             };
             if !self.own.contains(&(acked.position, acked.fingerprint)) {
                 let bounds = self.link.stream.bounds()?;
-                self.roll_back(&bounds)?;
+                self.begin_again(&bounds, Why::Lost)?;
                 return Err(StepError::Lost(acked.position));
             }
             self.own.retain(|(position, _)| *position > acked.position);

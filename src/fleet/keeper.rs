@@ -11,7 +11,6 @@
 //! A node with a share writes a snapshot only if no other node did: to lend its configurations to nodes that wait.
 
 use super::StepError;
-use super::consumer::PATIENCE;
 use super::elapsed::{elapsed, millis};
 use super::keys::Keys;
 use super::link::{Link, Sighting, Standing, State, Witness};
@@ -19,7 +18,7 @@ use super::message;
 use super::publisher::Did;
 use super::settings::Planted;
 use super::snapshot::{Head, RECORDS, Reader, Section, Writer, write_erasure, write_pair};
-use super::stream::{Delivery, Position, StreamError};
+use super::stream::{Position, StreamError};
 use crate::history::LastCall;
 use crate::plan::Plan;
 use crate::service::Service;
@@ -34,7 +33,7 @@ use xxhash_rust::xxh3::xxh3_64;
 /// The number of sections that are prepared before they are read.
 const READY: usize = 4;
 /// The number of attempts to read a snapshot, after which it counts as unusable.
-const ATTEMPTS: u32 = 3;
+pub(super) const ATTEMPTS: u32 = 3;
 /// How long another node gets at most to write a snapshot that nodes wait for, in milliseconds.
 const LONGEST_GRACE: u64 = 300_000;
 /// How long another node gets at most to make room in a full stream, in milliseconds.
@@ -107,7 +106,6 @@ impl Keeper {
             return Ok(Did::Nothing);
         }
         let did = self.try_step();
-        // The stream reports a lost connection only once: pass it on.
         if let Some(error) = did.as_ref().err().and_then(StepError::away) {
             self.link.away(error);
         }
@@ -157,7 +155,10 @@ impl Keeper {
 
     /// Looks at the newest snapshot from time to time, and whenever the stream's beginning has changed.
     fn look(&mut self, now: Timestamp) -> Result<(), StepError> {
-        let first = self.link.state().first;
+        let (first, sightings) = {
+            let state = self.link.state();
+            (state.first, state.sightings)
+        };
         let pause = if self.due_since.is_some() { self.grace(Due::Needed) / 4 } else { self.every() / 20 };
         let is_recent = self.looked_at.as_mut().is_some_and(|at| elapsed(now, at) < pause);
         if is_recent && self.looked_first == first {
@@ -185,8 +186,11 @@ impl Keeper {
                 }
             },
         };
-        (self.failures, self.looked_at, self.looked_first) = (0, Some(now), first);
-        self.link.state().see(seen);
+        self.failures = 0;
+        // If the consumer has seen one meanwhile, the next step looks again.
+        if self.link.state().see_read(seen, sightings) {
+            (self.looked_at, self.looked_first) = (Some(now), first);
+        }
         Ok(())
     }
 
@@ -249,7 +253,8 @@ impl Keeper {
         }
         let (first, gap, sequence) = (state.first, state.gap, state.sequence);
         let snapshot = &mut state.snapshot;
-        let ends_early = first.0 > snapshot.at.0.saturating_add(1);
+        // Another node may have truncated the stream after a newer snapshot than the one that this node has seen.
+        let ends_early = first.0 > snapshot.at.0.saturating_add(1) && self.looked_first == first;
         if !keeps_all {
             return (ends_early && sequence > snapshot.sequence).then_some(Due::Lent);
         }
@@ -310,12 +315,12 @@ impl Keeper {
         };
         // There is no configuration yet, or the last one has not reached this node's store.
         let Some(configuration) = self.fleet_state.configuration(sequence)? else { return Ok(Did::Nothing) };
-        match self.link.publish_configuration(&configuration) {
-            Ok((at, witness)) => {
+        match self.link.publish_last(&configuration, epoch) {
+            Ok(Some((at, witness))) => {
                 self.begun = Some((Head { at, witness, is_configuration: true, sequence, taken_at: now, gap }, epoch));
                 Ok(Did::Some)
             }
-            Err(StreamError::Superseded) => Ok(Did::Nothing),
+            Ok(None) | Err(StreamError::Superseded) => Ok(Did::Nothing),
             Err(error) => Err(error.into()),
         }
     }
@@ -404,10 +409,9 @@ impl Keeper {
     }
 
     fn check(&self, head: Head) -> Result<(), StepError> {
-        let there = self.link.stream.consume(Position(head.at.0 - 1), 1, PATIENCE)?;
-        let is_witness =
-            |there: &&Delivery| there.position == head.at && message::fingerprint(&there.payload) == head.witness;
-        there.first().filter(is_witness).map(|_| ()).ok_or(StepError::Lost(head.at))
+        let there = self.link.stream.message_at(head.at)?.ok_or(StreamError::Gone)?;
+        let is_witness = message::fingerprint(&there.payload) == head.witness;
+        if is_witness { Ok(()) } else { Err(StepError::Lost(head.at)) }
     }
 }
 

@@ -14,6 +14,8 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+const BEGAN_AGAIN: &str = "the node began again while the stream accepted the message";
+
 /// A node's connection to its fleet. It is the [`Sequencer`] of the node's service, and [`Node`](super::Node) works
 /// with it.
 pub struct Link {
@@ -21,6 +23,9 @@ pub struct Link {
     pub(super) stream: Arc<dyn Stream>,
     pub(super) metrics: Arc<Fleet>,
     writer: Mutex<Writer>,
+    /// Held while a message among the configurations is on its way: two at once would follow the same one, and the
+    /// stream would reject the second.
+    turn: Mutex<()>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -71,11 +76,23 @@ pub(super) struct Witness {
     pub(super) sequence: u64,
 }
 
+/// The end of the configurations in the stream, as the node knew it before it published the next message there.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    /// The position of the last message among the configurations.
+    position: Position,
+    /// The digest of the configuration that the next message follows.
+    parent: u64,
+    epoch: u64,
+}
+
 #[allow(clippy::struct_excessive_bools, reason = "the flags are independent")]
 pub(super) struct State {
     pub(super) standing: Standing,
     /// The reason why the stream is unreachable, or `None` if it is reachable.
     pub(super) away: Option<String>,
+    /// How often the stream was found unreachable. An answer counts only if this has not increased since the question.
+    pub(super) losses: u64,
     /// The reason why the stream takes no more messages, or `None` if it takes them.
     pub(super) full: Option<String>,
     /// The reason why the node has halted before a message, or `None` if it has not.
@@ -109,6 +126,8 @@ pub(super) struct State {
     pub(super) gap: Position,
     /// The newest snapshot, as the node last saw it.
     pub(super) snapshot: Sighting,
+    /// How often a snapshot was seen.
+    pub(super) sightings: u64,
     /// The time at which another node last began a snapshot, by this node's clock.
     pub(super) other_began_at: Option<Timestamp>,
     /// The last outbox entry that exists, and the last one that the stream has acknowledged.
@@ -126,6 +145,7 @@ impl Link {
         let state = State {
             standing: Standing::Unsettled,
             away: None,
+            losses: 0,
             full: None,
             halted: None,
             failed: None,
@@ -144,6 +164,7 @@ impl Link {
             first: Position(1),
             gap: Position::START,
             snapshot: Sighting::default(),
+            sightings: 0,
             other_began_at: None,
             last_entry: 0,
             acked_entry: 0,
@@ -151,7 +172,8 @@ impl Link {
             is_stopping: false,
         };
         let writer = Mutex::new(Writer::new(settings.node, settings.keys.clone()));
-        Arc::new(Self { settings, stream, metrics, writer, state: Mutex::new(state), changed: Condvar::new() })
+        let (turn, state) = (Mutex::default(), Mutex::new(state));
+        Arc::new(Self { settings, stream, metrics, writer, turn, state, changed: Condvar::new() })
     }
 
     /// Returns the fleet's metrics.
@@ -185,39 +207,65 @@ impl Link {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Publishes a configuration: the one after the last known one, or the last known one again. Returns its position
-    /// and fingerprint.
-    ///
-    /// # Errors
-    /// Returns [`StreamError::Superseded`] if it is another one: a request may have published the next one since the
-    /// caller looked. After that, an older one would follow the wrong parent.
-    pub(super) fn publish_configuration(&self, configuration: &Configuration) -> Result<(Position, u64), StreamError> {
-        let (last, parent) = {
-            let state = self.state();
-            match configuration.sequence.checked_sub(state.sequence) {
-                Some(0) => (state.configuration, state.parent),
-                Some(1) => (state.configuration, state.digest),
-                _ => return Err(StreamError::Superseded),
-            }
-        };
-        self.publish_after(configuration, last, parent)
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Publishes a configuration after the last configuration message, whose own digest is `parent`.
-    fn publish_after(
+    /// Publishes the configuration after the last one that is known to be in the stream.
+    ///
+    /// # Errors
+    /// Returns [`StreamError::Superseded`] if it is another one.
+    pub(super) fn publish_next(&self, configuration: &Configuration) -> Result<(), StreamError> {
+        let _turn = self.turn();
+        let end = {
+            let state = self.state();
+            if state.is_stopping || configuration.sequence != state.sequence + 1 {
+                return Err(StreamError::Superseded);
+            }
+            state.end()
+        };
+        self.publish_after(configuration, end).map(drop)
+    }
+
+    /// Publishes the last configuration again. Returns the position and the fingerprint of the message.
+    ///
+    /// Returns `None` if the node has begun again meanwhile.
+    ///
+    /// # Errors
+    /// Returns [`StreamError::Superseded`] if it is no longer the last one, if the node began again after `epoch`, or if it
+    /// is no longer settled. An older configuration would follow the wrong one.
+    pub(super) fn publish_last(
         &self,
         configuration: &Configuration,
-        last: Position,
-        parent: u64,
-    ) -> Result<(Position, u64), StreamError> {
-        let payload = self.writer().configuration(self.now(), parent, configuration);
+        epoch: u64,
+    ) -> Result<Option<(Position, u64)>, StreamError> {
+        let _turn = self.turn();
+        let end = {
+            let state = self.state();
+            let is_last = (configuration.sequence, epoch) == (state.sequence, state.epoch);
+            if state.is_stopping || !is_last || state.standing != Standing::Settled {
+                return Err(StreamError::Superseded);
+            }
+            End { parent: state.parent, ..state.end() }
+        };
+        self.publish_after(configuration, end)
+    }
+
+    fn publish_after(&self, configuration: &Configuration, end: End) -> Result<Option<(Position, u64)>, StreamError> {
+        let payload = self.writer().configuration(self.now(), end.parent, configuration);
         let (bytes, largest) = (payload.len(), self.stream.largest());
         if bytes > largest {
             return Err(StreamError::TooLarge { bytes, largest });
         }
-        let position = self.noting_room(self.stream.publish_after(Subject::Configuration, &payload, last))?;
-        self.state().note(position, configuration, parent);
-        Ok((position, message::fingerprint(&payload)))
+        let position = self.noting_room(self.stream.publish_after(Subject::Configuration, &payload, end.position))?;
+        let noted = self.state_in(end.epoch).map(|mut state| state.note(position, configuration, end.parent));
+        Ok(noted.map(|()| (position, message::fingerprint(&payload))))
+    }
+
+    /// Returns the state, to record the acknowledgement of a message that was published in this epoch. Returns `None` if the
+    /// node has begun again meanwhile: the reason may be that the stream lost the message.
+    fn state_in(&self, epoch: u64) -> Option<MutexGuard<'_, State>> {
+        Some(self.state()).filter(|state| state.epoch == epoch)
     }
 
     /// Records whether the stream takes messages, from the result of a publication.
@@ -260,6 +308,7 @@ impl Link {
     pub(super) fn away(&self, error: &StreamError) {
         let mut state = self.state();
         state.away = Some(error.to_string());
+        state.losses += 1;
         if !matches!(state.standing, Standing::Conflict(_)) {
             state.standing = Standing::Unsettled;
         }
@@ -283,14 +332,26 @@ impl Link {
     }
 
     /// Records that the stream is reachable, and the node's standing, unless the node is in conflict.
-    pub(super) fn stand(&self, standing: Standing) {
+    ///
+    /// `losses` is [`State::losses`] from before the stream was asked. If it has been unreachable since, nothing is
+    /// recorded: another thread of the node may have received the only report of a lost connection.
+    pub(super) fn stand(&self, standing: Standing, losses: u64) {
         let mut state = self.state();
+        if state.losses != losses {
+            return;
+        }
         state.away = None;
         if !matches!(state.standing, Standing::Conflict(_)) {
             state.standing = standing;
         }
         drop(state);
         self.changed.notify_all();
+        self.show();
+    }
+
+    /// Records that the stream has other configurations than the node.
+    pub(super) fn conflict(&self, what: String) {
+        self.state().standing = Standing::Conflict(what);
         self.show();
     }
 
@@ -314,8 +375,9 @@ impl Link {
             (Standing::Settled, None, None, None) => FleetState::Following,
             (Standing::Unsettled | Standing::Settling, None, None, None) => FleetState::Joining(state.failed.clone()),
         };
-        drop(state);
+        // Under the lock, so that the last one that is shown is the last one that was recorded.
         self.metrics.set_state(shown);
+        drop(state);
     }
 
     /// Records that all data was published again in this epoch. Only the publisher publishes calls, so the last
@@ -336,8 +398,13 @@ impl Link {
     }
 
     /// Records an acknowledgement of the stream, and completes the requests that waited for it.
-    pub(super) fn acknowledged(&self, acked: Acked) {
+    ///
+    /// If the node has begun again since `epoch`, its messages no longer count as published: it will publish them again.
+    pub(super) fn acknowledged(&self, acked: Acked, epoch: u64) {
         let mut state = self.state();
+        if state.epoch != epoch {
+            return;
+        }
         state.acked.push_back(acked);
         state.acked_entry = state.acked_entry.max(acked.entry);
         let reached = state.acked_entry;
@@ -396,8 +463,28 @@ impl Link {
 }
 
 impl State {
-    /// Records which snapshot is the newest one.
+    /// Records the newest snapshot, unless another one was seen since there were `sightings`: it may be newer.
+    /// Returns whether it was recorded.
+    pub(super) fn see_read(&mut self, seen: Sighting, sightings: u64) -> bool {
+        let is_next = self.sightings == sightings;
+        if is_next {
+            self.see(seen);
+        }
+        is_next
+    }
+
+    /// Records what the node's stored place says about the newest snapshot, unless a newer one was seen since the start.
+    pub(super) fn recall(&mut self, at: Position, seen_at: Option<Timestamp>) {
+        if self.sightings == 0 {
+            self.see(Sighting { at, seen_at, ..Sighting::default() });
+        } else if self.snapshot.at == at {
+            self.snapshot.seen_at = seen_at.or(self.snapshot.seen_at);
+        }
+    }
+
+    /// Records the newest snapshot.
     pub(super) fn see(&mut self, mut seen: Sighting) {
+        self.sightings += 1;
         if seen.at == self.snapshot.at {
             seen.seen_at = self.snapshot.seen_at.or(seen.seen_at);
         }
@@ -409,11 +496,16 @@ impl State {
         self.configuration = self.configuration.max(position);
     }
 
-    /// Returns the position and the digest of the last configuration, after which the next one has to follow.
+    /// Returns the end of the configurations, after which the next one has to follow.
+    fn end(&self) -> End {
+        End { position: self.configuration, parent: self.digest, epoch: self.epoch }
+    }
+
+    /// Returns the end of the configurations, if they can be changed and the last one has this sequence.
     ///
     /// # Errors
     /// The reason why there can be no next one now, or [`ServiceError::Superseded`] if `sequence` is not the last one's.
-    fn end(&self, sequence: u64) -> Result<(Position, u64), ServiceError> {
+    fn end_after(&self, sequence: u64) -> Result<End, ServiceError> {
         let away = |what: &str| Err(ServiceError::StreamAway(what.to_owned()));
         if self.is_stopping {
             return away("this node is stopping");
@@ -423,7 +515,7 @@ impl State {
             (Some(why), ..) | (None, Some(why), _) => away(why),
             (None, None, Standing::Unsettled | Standing::Settling) => away("still checking what the stream holds"),
             // Otherwise, another node's configuration has not reached this service yet.
-            (None, None, Standing::Settled) if sequence == self.sequence => Ok((self.configuration, self.digest)),
+            (None, None, Standing::Settled) if sequence == self.sequence => Ok(self.end()),
             (None, None, Standing::Settled) => Err(ServiceError::Superseded),
         }
     }
@@ -448,10 +540,12 @@ impl Sequencer for Link {
     }
 
     fn order(&self, configuration: &Configuration) -> Result<(), ServiceError> {
+        let _turn = self.turn();
         // Read together with the sequence: the consumer may note another node's configuration at any time.
-        let (last, parent) = self.state().end(configuration.sequence - 1)?;
-        match self.publish_after(configuration, last, parent) {
-            Ok(_) => Ok(()),
+        let end = self.state().end_after(configuration.sequence - 1)?;
+        match self.publish_after(configuration, end) {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(ServiceError::OutcomeUnknown(BEGAN_AGAIN.to_owned())),
             Err(StreamError::Superseded) => Err(ServiceError::Superseded),
             Err(error @ (StreamError::TooLarge { .. } | StreamError::Full(_))) => {
                 Err(ServiceError::StreamAway(error.to_string()))
@@ -471,12 +565,13 @@ impl Sequencer for Link {
         if self.settings.is_planted(Planted::NoFence) {
             return Ok(());
         }
-        let (last, _) = self.state().end(sequence)?;
+        let _turn = self.turn();
+        let end = self.state().end_after(sequence)?;
         let payload = self.writer().fence(self.now());
-        match self.noting_room(self.stream.publish_after(Subject::Configuration, &payload, last)) {
+        match self.noting_room(self.stream.publish_after(Subject::Configuration, &payload, end.position)) {
             Ok(position) => {
-                self.state().take_place(position);
-                Ok(())
+                let taken = self.state_in(end.epoch).map(|mut state| state.take_place(position));
+                taken.ok_or_else(|| ServiceError::StreamAway(BEGAN_AGAIN.to_owned()))
             }
             Err(StreamError::Superseded) => Err(ServiceError::Superseded),
             Err(error @ StreamError::Full(_)) => Err(ServiceError::StreamAway(error.to_string())),
@@ -567,6 +662,10 @@ mod tests {
             unreachable!("nothing is consumed")
         }
 
+        fn message_at(&self, _: Position) -> Result<Option<Delivery>, StreamError> {
+            unreachable!("no message is read")
+        }
+
         fn bounds(&self) -> Result<Bounds, StreamError> {
             unreachable!("nobody asks for the bounds")
         }
@@ -588,29 +687,120 @@ mod tests {
         }
     }
 
+    const NOW: Timestamp = Timestamp::from_secs(1_780_315_200);
+
+    fn configuration(sequence: u64) -> Configuration {
+        let changes = vec![Change::AgentPublished { id: AgentId::from_u128(9) }];
+        Configuration::new(sequence, EnvironmentId::from_u128(1), NOW, changes)
+    }
+
+    /// Returns a link of a settled node, whose last configuration is number 7 at position 10.
+    fn settled() -> Arc<Link> {
+        let link = Link::new(Settings::new(|| NOW), Arc::new(Takes));
+        link.state().note(Position(10), &configuration(7), 0);
+        link.stand(Standing::Settled, 0);
+        link
+    }
+
+    fn known(link: &Link) -> (Position, u64) {
+        let state = link.state();
+        (state.configuration, state.sequence)
+    }
+
     /// The thread of snapshots and the consumer read a sequence first and publish later. A request may have published the
     /// next configurations between the two.
     #[test]
-    fn only_the_last_configuration_and_the_next_one_are_published() {
-        let link = Link::new(Settings::new(|| Timestamp::from_secs(1_780_315_200)), Arc::new(Takes));
-        let configuration = |sequence| {
-            let changes = vec![Change::AgentPublished { id: AgentId::from_u128(9) }];
-            Configuration::new(sequence, EnvironmentId::from_u128(1), Timestamp::from_secs(1_780_315_200), changes)
-        };
-        let known = || {
-            let state = link.state();
-            (state.configuration, state.sequence)
-        };
-        link.state().note(Position(10), &configuration(7), 0);
-        for other in [5, 6, 9] {
-            let published = link.publish_configuration(&configuration(other));
+    fn only_the_last_configuration_is_published_again_and_only_the_next_one_after_it() {
+        let link = settled();
+        for other in [5, 6, 8, 9] {
+            let published = link.publish_last(&configuration(other), 0);
             assert!(matches!(published, Err(StreamError::Superseded)), "{other}: {published:?}");
-            assert_eq!(known(), (Position(10), 7));
         }
-        for (sequence, at) in [(7, 11), (8, 12), (8, 13)] {
-            let (position, _) = link.publish_configuration(&configuration(sequence)).expect("it is published");
-            assert_eq!(position, Position(at));
-            assert_eq!(known(), (Position(at), sequence));
+        for other in [5, 6, 7, 9] {
+            let published = link.publish_next(&configuration(other));
+            assert!(matches!(published, Err(StreamError::Superseded)), "{other}: {published:?}");
+        }
+        assert_eq!(known(&link), (Position(10), 7));
+        let (position, _) = link.publish_last(&configuration(7), 0).expect("it is published").expect("in this epoch");
+        assert_eq!((position, known(&link)), (Position(11), (Position(11), 7)));
+        link.publish_next(&configuration(8)).expect("it is published");
+        assert_eq!(known(&link), (Position(12), 8));
+    }
+
+    /// A node that has begun again may not know yet which configuration is the last one.
+    #[test]
+    fn a_snapshot_begins_in_its_epoch_and_on_a_settled_node_only() {
+        let link = settled();
+        link.begin_again(false);
+        let superseded = |published| matches!(published, Err(StreamError::Superseded));
+        assert!(superseded(link.publish_last(&configuration(7), 1)), "the node is not settled");
+        link.stand(Standing::Settled, 0);
+        assert!(superseded(link.publish_last(&configuration(7), 0)), "the snapshot is of an earlier epoch");
+        assert!(matches!(link.publish_last(&configuration(7), 1), Ok(Some(_))));
+    }
+
+    /// Another thread of the node may receive the only report of a lost connection while the consumer asks the stream.
+    #[test]
+    fn a_stream_that_is_lost_while_it_is_asked_remains_lost() {
+        let link = settled();
+        let lost = StreamError::Away("the connection was lost".into());
+        link.away(&lost);
+        let asked = link.state().losses;
+        link.away(&lost);
+        link.stand(Standing::Settling, asked);
+        let (standing, is_away) = {
+            let state = link.state();
+            (state.standing.clone(), state.away.is_some())
+        };
+        assert_eq!((standing, is_away), (Standing::Unsettled, true));
+        link.stand(Standing::Settling, asked + 1);
+        assert!(link.may_publish());
+    }
+
+    /// A node that begins again publishes all that the stream has not delivered. An acknowledgement of a message from before
+    /// would make it begin again once more, because it will not find the message where it looks.
+    #[test]
+    fn acknowledgements_of_an_earlier_epoch_do_not_count() {
+        let link = settled();
+        link.begin_again(false);
+        let acked = Acked { position: Position(13), fingerprint: 1, entry: 2 };
+        link.acknowledged(acked, 0);
+        let acknowledged = || {
+            let state = link.state();
+            (state.acked.len(), state.acked_entry)
+        };
+        assert_eq!(acknowledged(), (0, 0));
+        link.acknowledged(acked, 1);
+        assert_eq!(acknowledged(), (1, 2));
+    }
+
+    /// The thread of snapshots reads one while the consumer sees a newer one.
+    #[test]
+    fn a_snapshot_that_was_read_earlier_does_not_replace_a_later_sighting() {
+        let link = settled();
+        let before = link.state().sightings;
+        link.state().see(Sighting { at: Position(9), ..Sighting::default() });
+        link.state().see_read(Sighting { at: Position(4), ..Sighting::default() }, before);
+        assert_eq!(link.state().snapshot.at, Position(9));
+        // The stream is another one: its positions begin again.
+        link.state().see_read(Sighting { at: Position(2), ..Sighting::default() }, before + 1);
+        assert_eq!(link.state().snapshot.at, Position(2));
+    }
+
+    /// The age of a snapshot begins when the node first saw it, also before a restart. The thread of snapshots may look before
+    /// the node has read its stored place.
+    #[test]
+    fn stored_time_of_a_snapshot_counts_if_it_is_still_the_newest() {
+        let (early, late) = (Timestamp::from_secs(1), Timestamp::from_secs(2));
+        for (looked, expected) in [(None, early), (Some(Position(9)), early), (Some(Position(10)), late)] {
+            let link = Link::new(Settings::new(|| NOW), Arc::new(Takes));
+            let mut state = link.state();
+            if let Some(at) = looked {
+                state.see(Sighting { at, seen_at: Some(late), ..Sighting::default() });
+            }
+            state.recall(Position(9), Some(early));
+            assert_eq!(state.snapshot.seen_at, Some(expected), "{looked:?}");
+            assert_eq!(state.snapshot.at, looked.unwrap_or(Position(9)));
         }
     }
 

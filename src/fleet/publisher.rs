@@ -119,7 +119,7 @@ impl Publisher {
         let Some((_, last)) = messages.last() else { return Ok(()) };
         match self.link.noting_room(self.link.stream.publish(messages)) {
             Ok(position) => {
-                self.link.acknowledged(Acked { position, fingerprint: message::fingerprint(last), entry });
+                self.link.acknowledged(Acked { position, fingerprint: message::fingerprint(last), entry }, self.epoch);
                 Ok(())
             }
             Err(error @ StreamError::Full(_)) => Err(error.into()),

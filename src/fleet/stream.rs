@@ -47,6 +47,16 @@ pub trait Stream: Send + Sync + 'static {
     /// needs a snapshot.
     fn consume(&self, after: Position, limit: usize, wait: Duration) -> Result<Vec<Delivery>, StreamError>;
 
+    /// Returns the message at a position, or `None` if the stream holds none there, or only a last configuration that is before
+    /// the first message of [`bounds`](Self::bounds).
+    ///
+    /// Several threads of a node call this, so it reports no lost connection: only the thread that calls
+    /// [`consume`](Self::consume) and [`bounds`](Self::bounds) may receive that report.
+    ///
+    /// # Errors
+    /// Returns an error if the stream is unreachable or cannot answer.
+    fn message_at(&self, position: Position) -> Result<Option<Delivery>, StreamError>;
+
     /// Returns the range of messages that the stream holds now.
     ///
     /// # Errors

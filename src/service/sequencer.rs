@@ -20,8 +20,8 @@ pub trait Sequencer: Send + Sync + 'static {
     /// Gives a configuration its place in the common order, before it is committed here. The configuration is valid,
     /// and its sequence is the next one.
     ///
-    /// A thread of its own calls this, so the method may wait for the network. Only changes of the configuration wait
-    /// meanwhile.
+    /// A thread of its own calls this, so the method may wait for the network. Other changes of the
+    /// configuration wait meanwhile, and calls do not.
     ///
     /// # Errors
     /// The reason not to commit it: [`ServiceError::Superseded`], [`ServiceError::StreamAway`] or

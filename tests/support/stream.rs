@@ -67,6 +67,7 @@ fn empty(open: &dyn Fn() -> Handle) {
     let bounds = stream.bounds().expect("bounds");
     assert_eq!((bounds.first, bounds.last, bounds.last_configuration), (Position(1), Position::START, Position::START));
     assert_eq!(stream.consume(Position::START, EVERYTHING, SHORT).expect("read"), []);
+    assert_eq!(stream.message_at(Position(1)).expect("read"), None);
     assert!(stream.read_snapshot().expect("read").is_none());
     assert_eq!(open().bounds().expect("bounds").incarnation, bounds.incarnation, "the same for everybody");
 }
@@ -95,6 +96,13 @@ fn order(open: &dyn Fn() -> Handle) {
     }
     let Bounds { first, last, last_configuration, .. } = reader.bounds().expect("bounds");
     assert_eq!((first, last, last_configuration), (Position(1), Position(3000), Position(1002)));
+    for position in [1, 501, 1002, 3000] {
+        let (subject, payload) = sent[position - 1].clone();
+        let position = Position(position as u64);
+        let there = reader.message_at(position).expect("read");
+        assert_eq!(there, Some(Delivery { position, subject, payload }));
+    }
+    assert_eq!(reader.message_at(Position(3001)).expect("read"), None);
 }
 
 fn limits(open: &dyn Fn() -> Handle) {
@@ -163,6 +171,8 @@ fn truncation(open: &dyn Fn() -> Handle) {
         other.publish_after(Subject::Configuration, b"stale", Position::START),
         Err(StreamError::Superseded)
     ));
+    let kept = one.message_at(last).expect("read");
+    assert_eq!(kept, None, "a configuration before the stream's beginning");
     let next =
         other.publish_after(Subject::Configuration, b"next", last).expect("the last one counts though it is gone");
     assert_eq!(next, Position(21));
@@ -177,6 +187,8 @@ fn truncation(open: &dyn Fn() -> Handle) {
     assert_eq!(one.publish(&messages(2, 0..1)).expect("published"), Position(22));
     assert_eq!(read(&*other, Position(21), 1)[0].position, Position(22));
     assert!(matches!(one.consume(Position(19), EVERYTHING, SHORT), Err(StreamError::Gone)));
+    assert_eq!(one.message_at(Position(20)).expect("read"), None, "it is removed");
+    assert_eq!(one.message_at(Position(22)).expect("read").expect("it is there").position, Position(22));
 }
 
 /// Returns how many messages are gone after a truncation. The last configuration stays, and the stream may begin with

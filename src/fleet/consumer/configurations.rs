@@ -4,6 +4,7 @@ use super::super::StepError;
 use super::super::elapsed::{elapsed, millis};
 use super::super::link::{Standing, digest};
 use super::super::stream::{Position, StreamError};
+use super::place::Why;
 use super::{Consumer, Load};
 use crate::event::{Configuration, Event};
 
@@ -11,7 +12,7 @@ impl Consumer {
     /// Stops the exchange of configurations, for the given reason.
     pub(super) fn conflict(&mut self, what: String) {
         self.place.is_in_conflict = true;
-        self.link.stand(Standing::Conflict(what));
+        self.link.conflict(what);
     }
 
     pub(super) fn is_in_conflict(&self) -> bool {
@@ -96,7 +97,7 @@ impl Consumer {
         // read there.
         let reads_all = accepted == Position::START && self.began_at == bounds.first;
         if accepted < bounds.first && !reads_all {
-            self.roll_back(&bounds)?;
+            self.begin_again(&bounds, Why::Lost)?;
             return Err(StepError::Lost(accepted));
         }
         self.link.metrics.count_refused(1);
@@ -127,8 +128,8 @@ impl Consumer {
             let sequence = self.link.state().sequence;
             for sequence in sequence + 1..=generation {
                 let configuration = self.fleet_state.configuration(sequence)?.ok_or(StepError::Missing { sequence })?;
-                match self.link.publish_configuration(&configuration) {
-                    Ok(_) => self.link.metrics.count_republished(1),
+                match self.link.publish_next(&configuration) {
+                    Ok(()) => self.link.metrics.count_republished(1),
                     // Another node is publishing them: consume its messages first.
                     Err(StreamError::Superseded) => {
                         self.target = self.link.stream.bounds()?.last;
@@ -137,11 +138,11 @@ impl Consumer {
                     Err(error) => return Err(error.into()),
                 }
             }
-            self.link.stand(Standing::Settling);
+            self.link.stand(Standing::Settling, self.losses);
         }
         let settle = millis(self.link.settings.settle);
         if standing == Standing::Settling && elapsed(self.link.now(), &mut self.back_at) >= settle {
-            self.link.stand(Standing::Settled);
+            self.link.stand(Standing::Settled, self.losses);
         }
         Ok(())
     }

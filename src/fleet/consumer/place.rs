@@ -2,33 +2,53 @@
 
 use super::super::StepError;
 use super::super::elapsed::{elapsed, millis};
+use super::super::keeper::ATTEMPTS;
 use super::super::link::{Sighting, Standing, digest};
 use super::super::message::{self, Body, Message};
 use super::super::place::Place;
 use super::super::restore::Restored;
 use super::super::settings::Planted;
 use super::super::snapshot::{Head, Reader};
-use super::super::stream::{Bounds, Position, StreamError};
-use super::{ASK_EVERY, Consumer, PATIENCE};
+use super::super::stream::{Bounds, Position};
+use super::{ASK_EVERY, Consumer};
 use std::sync::{Arc, mpsc};
+
+/// The reason why a node begins again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Why {
+    /// The stream lost messages, or is another one.
+    Lost,
+    /// The node has no place, or its place is valid and does not suffice: the stream no longer holds the messages after it, or
+    /// other nodes wait for all that this node has.
+    Behind,
+    /// A snapshot may have what this node lacks.
+    Gap,
+}
 
 impl Consumer {
     /// Checks from time to time that the stream is still the one that the place refers to.
     pub(super) fn look(&mut self) -> Result<(), StepError> {
         let now = self.link.now();
+        // Read before the bounds: a request may publish a configuration, and another thread may lose the connection, while
+        // the stream answers.
+        let (acknowledged, losses) = {
+            let state = self.link.state();
+            (state.configuration, state.losses)
+        };
+        if self.losses != losses {
+            (self.losses, self.is_checked) = (losses, false);
+        }
         let is_due = self.asked_at.is_none_or(|asked_at| now.millis_since(asked_at) >= ASK_EVERY || asked_at > now);
         if self.is_checked && !is_due {
             return Ok(());
         }
-        // Read before the bounds: a request may publish a configuration while the stream answers.
-        let acknowledged = self.link.state().configuration;
         let bounds = self.link.stream.bounds()?;
         self.asked_at = Some(now);
         self.last = bounds.last;
         self.link.begins(bounds.first);
         if !self.is_checked {
             // The node may have to wait for a snapshot, but no longer for the stream.
-            self.link.stand(Standing::Unsettled);
+            self.link.stand(Standing::Unsettled, self.losses);
         }
         if !self.has_joined {
             self.join(&bounds)?;
@@ -38,9 +58,11 @@ impl Consumer {
         // The place counts, too: a node that has just joined has read it since.
         let has_configuration = acknowledged.max(self.place.configuration) <= bounds.last_configuration;
         if !is_same || (!self.is_checked && !self.has_witness(&bounds)?) || !has_configuration {
-            self.roll_back(&bounds)?;
-        } else if bounds.first.0 > self.place.position.0 + 1 || self.can_fill_gap() {
-            self.start_over(&bounds)?;
+            self.begin_again(&bounds, Why::Lost)?;
+        } else if bounds.first.0 > self.place.position.0 + 1 {
+            self.begin_again(&bounds, Why::Behind)?;
+        } else if self.can_fill_gap() {
+            self.begin_again(&bounds, Why::Gap)?;
         } else {
             self.find_configuration(&bounds)?;
         }
@@ -54,7 +76,7 @@ impl Consumer {
                 self.place.position = self.place.position.min(self.place.witness_at);
             }
             (self.is_checked, self.target, self.back_at) = (true, bounds.last, now);
-            self.link.stand(Standing::Unsettled);
+            self.link.stand(Standing::Unsettled, self.losses);
         }
         // The place is valid, also if an attempt to begin again failed and is not necessary any more.
         self.link.state().is_beginning = false;
@@ -99,19 +121,18 @@ impl Consumer {
     /// configuration. A stopped node cannot use it: it would publish all its data again at each snapshot.
     pub(super) fn can_fill_gap(&mut self) -> bool {
         let snapshot = self.link.state().snapshot;
+        if self.tried.0 != snapshot.at {
+            self.tried = (snapshot.at, 0);
+        }
         let fills = snapshot.at >= self.place.gap && snapshot.gap < self.place.gap;
         let shows = self.blind_since.is_some() && !self.is_whole && snapshot.at >= self.place.configuration;
-        let is_new = snapshot.at != self.tried && snapshot.at < Position(u64::MAX);
-        let can_fill = (fills || shows) && is_new && !self.is_in_conflict();
-        if can_fill {
-            self.tried = snapshot.at;
-        }
-        can_fill
+        let is_new = self.tried.1 < ATTEMPTS && snapshot.at < Position(u64::MAX);
+        (fills || shows) && is_new && !self.is_in_conflict()
     }
 
     /// Publishes all that this node has again, including all configurations, because other nodes wait for it.
     fn give(&mut self, bounds: &Bounds) -> Result<(), StepError> {
-        self.roll_back(bounds)?;
+        self.begin_again(bounds, Why::Behind)?;
         self.link.state().must_republish = false;
         self.place.sequence = 0;
         self.blind_since = None;
@@ -127,12 +148,10 @@ impl Consumer {
         // A place of another share says nothing: the node left out messages whose positions it does not know.
         if let Some(place) = place.filter(|place| place.share == self.link.settings.share.mark()) {
             self.place = place;
-            let (at, seen_at) = (place.snapshot, place.snapshot_seen_at);
-            self.link.state().snapshot = Sighting { at, seen_at, ..Sighting::default() };
+            self.link.state().recall(place.snapshot, place.snapshot_seen_at);
         } else {
             // The other nodes lack what this node held before it joined the fleet.
-            let republish = self.has_something();
-            self.begin_again(bounds, republish)?;
+            self.begin_again(bounds, Why::Behind)?;
         }
         self.has_joined = true;
         let keys = &self.link.settings.keys;
@@ -181,39 +200,18 @@ impl Consumer {
 
     /// Returns the fingerprint of the message at a position, or `None` if the stream has no message there.
     pub(super) fn fingerprint_at(&self, position: Position) -> Result<Option<u64>, StepError> {
-        let before = Position(position.0 - 1);
-        match self.link.stream.consume(before, 1, PATIENCE) {
-            Ok(deliveries) => match deliveries.first() {
-                None => Err(StreamError::Away("it did not deliver a message that it holds".into()).into()),
-                Some(there) if there.position == position => Ok(Some(message::fingerprint(&there.payload))),
-                Some(_) => Ok(None),
-            },
-            Err(StreamError::Gone) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let there = self.link.stream.message_at(position)?;
+        Ok(there.map(|there| message::fingerprint(&there.payload)))
     }
 
-    /// Begins again because the stream lost messages or is another one. The node consumes all that the stream holds,
-    /// and publishes all that it has.
-    pub(super) fn roll_back(&mut self, bounds: &Bounds) -> Result<(), StepError> {
-        let has_something = self.has_something();
-        self.begin_again(bounds, has_something)
-    }
-
-    /// Begins again because the stream no longer holds the messages after the node's place. Losses in between are not
-    /// visible to the node, so it publishes all that it has.
-    pub(super) fn start_over(&mut self, bounds: &Bounds) -> Result<(), StepError> {
-        let has_something = self.has_something();
-        self.begin_again(bounds, has_something)
-    }
-
-    /// Begins again at the stream's first message or at a newer snapshot. The node's place does not change until the
-    /// new one is complete.
-    pub(super) fn begin_again(&mut self, bounds: &Bounds, republish: bool) -> Result<(), StepError> {
+    /// Begins again at the stream's first message or at a newer snapshot, and publishes all that the node has. The node's
+    /// place does not change until the new one is complete.
+    pub(super) fn begin_again(&mut self, bounds: &Bounds, why: Why) -> Result<(), StepError> {
         let old = self.place;
         self.began_at = bounds.first;
         let position = Position(bounds.first.0.saturating_sub(1));
-        let republish = (republish || old.republish) && !self.link.settings.is_planted(Planted::NoRepublish);
+        let has_data = self.has_something() || old.republish;
+        let republish = has_data && !self.link.settings.is_planted(Planted::NoRepublish);
         let share = self.link.settings.share.mark();
         let signer = Some(self.link.settings.keys.signer());
         let mut place =
@@ -226,12 +224,20 @@ impl Consumer {
             let needs_none = had_it || self.has_waited();
             let at_least = if needs_none { Position::START } else { position };
             let head = match self.take_snapshot(at_least) {
-                Err(StepError::Snapshot(_)) if needs_none => None,
-                taken => taken?,
+                Err(StepError::Snapshot(_)) if needs_none && why != Why::Gap => None,
+                Err(error) => {
+                    self.tried.1 += u32::from(error.away().is_none());
+                    return Err(error);
+                }
+                Ok(head) => {
+                    self.tried.1 = ATTEMPTS;
+                    head
+                }
             };
             // What the stream still holds is read again, unless the snapshot has all of it.
             let covers = |head: &Head| head.at >= position && head.gap <= position;
-            let gap = if had_it { old.gap.min(position) } else { position };
+            // After a loss, others may have been in the place of those that it has consumed.
+            let gap = if had_it && why != Why::Lost { old.gap.min(position) } else { position };
             place.gap = head.filter(|head| head.at >= gap).map_or(gap, |head| head.gap.min(gap));
             if let Some(head) = head.filter(covers) {
                 self.go_behind(&head, bounds, &mut place)?;
@@ -246,7 +252,7 @@ impl Consumer {
         self.own.clear();
         self.delivered_back = None;
         self.tell_place()?;
-        self.link.stand(Standing::Unsettled);
+        self.link.stand(Standing::Unsettled, self.losses);
         (self.target, self.back_at) = (bounds.last, self.link.now());
         Ok(())
     }
@@ -277,6 +283,7 @@ impl Consumer {
     /// Returns [`StepError::TooOld`] if the snapshot ends before `at_least`, or if there is none and one is needed.
     pub(super) fn take_snapshot(&mut self, at_least: Position) -> Result<Option<Head>, StepError> {
         let too_old = |at| if at < at_least { Err(StepError::TooOld(at)) } else { Ok(()) };
+        let sightings = self.link.state().sightings;
         let Some(snapshot) = self.link.stream.read_snapshot()? else { return too_old(Position::START).map(|()| None) };
         let link = Arc::clone(&self.link);
         let reader = Reader::open(snapshot.content, &link.settings.keys)?;
@@ -295,7 +302,8 @@ impl Consumer {
         })?;
         self.storing = Some(storing);
         let seen_at = Some(self.link.now());
-        self.link.state().see(Sighting { at: head.at, gap: head.gap, sequence: head.sequence, seen_at });
+        let seen = Sighting { at: head.at, gap: head.gap, sequence: head.sequence, seen_at };
+        self.link.state().see_read(seen, sightings);
         self.is_stored()?;
         Ok(Some(head))
     }

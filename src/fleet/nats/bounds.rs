@@ -1,4 +1,4 @@
-//! Reads the stream's bounds, and truncates it.
+//! Reads the stream's bounds and single messages, and truncates it.
 //!
 //! The server compares the position that [`publish_after`](crate::fleet::Stream::publish_after) expects with the last
 //! message of the subject that it still *holds*. Truncation therefore keeps the last configuration, even if it removes
@@ -9,9 +9,10 @@ use super::core::Core;
 use super::error::{away, getting, purging, reading};
 use super::repeated::repeated;
 use super::setup;
-use crate::fleet::{Bounds, Delivery, Position, StreamError, Subject};
+use crate::fleet::{Bounds, Delivery, Position, StreamError};
 use crate::sync::Ordering;
-use async_nats::jetstream::stream::{Info, RawMessageErrorKind, Stream};
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{Info, RawMessageError, RawMessageErrorKind, Stream};
 
 pub(super) async fn bounds(core: &Core) -> Result<Bounds, StreamError> {
     let generation = core.prepared().await?.generation;
@@ -97,12 +98,31 @@ pub(super) async fn configuration(core: &Core) -> Result<Option<Delivery>, Strea
 }
 
 async fn configuration_in(core: &Core, stream: &Stream) -> Result<Option<Delivery>, StreamError> {
-    match stream.get_last_raw_message_by_subject(core.connection.subjects.configuration()).await {
+    let subject = core.connection.subjects.configuration();
+    delivery(core, async || stream.get_last_raw_message_by_subject(subject).await).await
+}
+
+/// Returns the message at a position.
+pub(super) async fn message_at(core: &Core, position: Position) -> Result<Option<Delivery>, StreamError> {
+    let stream = ask(core).await?;
+    if position < first(&stream).await? {
+        return Ok(None);
+    }
+    delivery(core, async || stream.get_raw_message(position.0).await).await
+}
+
+/// Reads one message. Returns `None` if there is none.
+async fn delivery(
+    core: &Core,
+    read: impl AsyncFn() -> Result<StreamMessage, RawMessageError>,
+) -> Result<Option<Delivery>, StreamError> {
+    let read = async || match read().await {
         Ok(message) => {
-            let (position, subject) = (Position(message.sequence), Subject::Configuration);
+            let (position, subject) = (Position(message.sequence), core.connection.subjects.read(&message.subject));
             Ok(Some(Delivery { position, subject, payload: message.payload.to_vec() }))
         }
         Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
         Err(error) => Err(reading(&error)),
-    }
+    };
+    repeated(core.connection.options.patience, read).await
 }

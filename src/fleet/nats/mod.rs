@@ -87,6 +87,10 @@ impl Stream for NatsStream {
         self.run(self.cursor.consume(&self.core, after, limit, wait))
     }
 
+    fn message_at(&self, position: Position) -> Result<Option<Delivery>, StreamError> {
+        self.run(bounds::message_at(&self.core, position))
+    }
+
     fn bounds(&self) -> Result<Bounds, StreamError> {
         self.run(bounds::bounds(&self.core))
     }

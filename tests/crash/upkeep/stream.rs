@@ -93,6 +93,10 @@ impl InMemory {
     }
 }
 
+fn delivery((at, subject, payload): &(u64, Subject, Arc<[u8]>)) -> Delivery {
+    Delivery { position: Position(*at), subject: *subject, payload: payload.to_vec() }
+}
+
 impl Stream for InMemory {
     fn publish(&self, messages: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError> {
         let mut held = self.held();
@@ -109,12 +113,11 @@ impl Stream for InMemory {
 
     fn last_configuration(&self) -> Result<Option<Delivery>, StreamError> {
         let held = self.held();
-        let last = held.messages.iter().rfind(|(_, subject, _)| *subject == Subject::Configuration);
-        Ok(last.map(|(at, subject, payload)| Delivery {
-            position: Position(*at),
-            subject: *subject,
-            payload: payload.to_vec(),
-        }))
+        Ok(held.messages.iter().rfind(|(_, subject, _)| *subject == Subject::Configuration).map(delivery))
+    }
+
+    fn message_at(&self, position: Position) -> Result<Option<Delivery>, StreamError> {
+        Ok(self.held().messages.iter().find(|(at, ..)| *at == position.0).map(delivery))
     }
 
     fn consume(&self, after: Position, limit: usize, wait: Duration) -> Result<Vec<Delivery>, StreamError> {
@@ -130,11 +133,6 @@ impl Stream for InMemory {
                 room = room.saturating_sub(payload.len().max(1));
                 has_room
             });
-            let delivery = |(at, subject, payload): &(u64, Subject, Arc<[u8]>)| Delivery {
-                position: Position(*at),
-                subject: *subject,
-                payload: payload.to_vec(),
-            };
             let next: Vec<_> = next.map(delivery).collect();
             drop(held);
             if !next.is_empty() || began.elapsed() >= wait {

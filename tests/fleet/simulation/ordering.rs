@@ -3,11 +3,11 @@
 use super::stream::SimServer;
 use super::threads::{Place, TENANT, call, configure, follows, running_clock, start_over, until};
 use crate::support::random::Random;
-use dialback::fleet::{Bounds, Delivery, Position, Share, Snapshot, Stream, StreamError, Subject};
+use dialback::fleet::{Bounds, Delivery, Position, Settings, Share, Snapshot, Stream, StreamError, Subject};
 use dialback::testing::universe::START;
 use dialback::{Applied, Change, DialPlan, Lookback, Plan, ServiceError};
 use std::io::Read;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 /// A stream that waits for the test before it answers each configuration after the first one.
@@ -17,12 +17,59 @@ struct Slow {
     answers: Mutex<mpsc::Receiver<bool>>,
     /// Whether the configuration is in the stream while the answer waits.
     appends_first: bool,
-    /// Calls are in the stream while a test holds this, but not yet acknowledged.
-    calls: Mutex<()>,
-    /// The bounds are read while a test holds this, but not yet answered.
-    bounds: Mutex<()>,
-    /// How often the bounds were read.
-    bounds_read: Mutex<u64>,
+    /// Passed when calls are in the stream, before they are acknowledged.
+    calls: Gate,
+    /// Whether calls do not reach the stream.
+    refuses_calls: Mutex<bool>,
+    /// Passed when the bounds are read, before they are returned.
+    bounds: Gate,
+    /// Passed before the next messages are read.
+    next: Gate,
+    /// Passed when a single message is read, before it is returned. A node reads one to see whether the stream is still the
+    /// same.
+    single: Gate,
+}
+
+/// A place where threads wait while a test holds it, and where they are counted.
+#[derive(Default)]
+struct Gate {
+    state: Mutex<GateState>,
+    opened: Condvar,
+}
+
+#[derive(Default)]
+struct GateState {
+    is_held: bool,
+    came: u64,
+}
+
+/// Opens the gate when it is dropped.
+struct Holds<'a>(&'a Gate);
+
+impl Gate {
+    fn pass(&self) {
+        let mut state = self.state.lock().expect("no panic");
+        state.came += 1;
+        drop(self.opened.wait_while(state, |state| state.is_held).expect("no panic"));
+    }
+
+    /// Makes threads wait that come from now on. Returns how many came before.
+    fn hold(&self) -> (Holds<'_>, u64) {
+        let mut state = self.state.lock().expect("no panic");
+        state.is_held = true;
+        (Holds(self), state.came)
+    }
+
+    fn came(&self) -> u64 {
+        self.state.lock().expect("no panic").came
+    }
+}
+
+impl Drop for Holds<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().expect("no panic").is_held = false;
+        self.0.opened.notify_all();
+    }
 }
 
 impl Stream for Slow {
@@ -39,19 +86,28 @@ impl Stream for Slow {
     }
 
     fn publish(&self, messages: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError> {
+        if *self.refuses_calls.lock().expect("no panic") {
+            return Err(StreamError::Away("the connection was lost".into()));
+        }
         let appended = self.stream.publish(messages);
-        drop(self.calls.lock().expect("no panic"));
+        self.calls.pass();
         appended
     }
 
     fn consume(&self, after: Position, limit: usize, wait: Duration) -> Result<Vec<Delivery>, StreamError> {
+        self.next.pass();
         self.stream.consume(after, limit, wait)
+    }
+
+    fn message_at(&self, position: Position) -> Result<Option<Delivery>, StreamError> {
+        let read = self.stream.message_at(position);
+        self.single.pass();
+        read
     }
 
     fn bounds(&self) -> Result<Bounds, StreamError> {
         let bounds = self.stream.bounds();
-        *self.bounds_read.lock().expect("no panic") += 1;
-        drop(self.bounds.lock().expect("no panic"));
+        self.bounds.pass();
         bounds
     }
 
@@ -76,15 +132,47 @@ impl Stream for Slow {
     }
 }
 
-fn slow(server: &SimServer, appends_first: bool) -> (Arc<Slow>, mpsc::Receiver<()>, mpsc::Sender<bool>) {
-    let ((asked, waits), (answer, answers)) = (mpsc::channel(), mpsc::channel());
-    let (asked, answers) = (Mutex::new(asked), Mutex::new(answers));
-    let (calls, bounds, bounds_read) = Default::default();
-    (
-        Arc::new(Slow { stream: server.port(0), asked, answers, appends_first, calls, bounds, bounds_read }),
-        waits,
-        answer,
-    )
+/// A node over a slow stream. The fields are dropped in this order: the node waits for the stream, which waits for answers.
+struct Scene {
+    answer: mpsc::Sender<bool>,
+    place: Place,
+    asked: mpsc::Receiver<()>,
+    stream: Arc<Slow>,
+    server: SimServer,
+    _directory: tempfile::TempDir,
+}
+
+impl Scene {
+    /// Starts a node, and waits until it has its first configuration.
+    fn new(appends_first: bool, set_up: impl FnOnce(&mut Settings)) -> Self {
+        let server = SimServer::new(Random::new(1, 1), 1);
+        server.heal();
+        let directory = tempfile::tempdir().expect("a directory");
+        let ((asks, asked), (answer, answers)) = (mpsc::channel(), mpsc::channel());
+        let (calls, bounds, next, single, refuses_calls) = Default::default();
+        let (port, asks, answers) = (server.port(0), Mutex::new(asks), Mutex::new(answers));
+        let stream =
+            Slow { stream: port, asked: asks, answers, appends_first, calls, refuses_calls, bounds, next, single };
+        let stream = Arc::new(stream);
+        let place = start_over(Arc::clone(&stream) as _, directory.path(), set_up);
+        configure(&place);
+        Self { answer, place, asked, stream, server, _directory: directory }
+    }
+}
+
+/// Makes a node that writes no snapshots: their messages would follow the others, and its thread for them asks the stream,
+/// too.
+fn without_snapshots(settings: &mut Settings) {
+    settings.share = Share::of(0..15);
+}
+
+/// Lets the stream accept each configuration from now on, until the node is gone.
+fn accept_all(answer: mpsc::Sender<bool>) {
+    std::thread::spawn(move || {
+        while answer.send(true).is_ok() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
 }
 
 /// Submits a change, and sends the generation after it when it is answered.
@@ -102,25 +190,20 @@ fn rename(place: &Place, name: &str, done: mpsc::Sender<Result<u64, ServiceError
 
 #[test]
 fn a_node_acknowledges_and_routes_calls_while_the_stream_orders_a_configuration() {
-    let server = SimServer::new(Random::new(1, 1), 1);
-    server.heal();
-    let directory = tempfile::tempdir().expect("a directory");
-    let (stream, asked, answer) = slow(&server, false);
-    let place = start_over(stream, directory.path(), |_| {});
-    configure(&place);
+    let scene = Scene::new(false, without_snapshots);
     let (done, changed) = mpsc::channel();
-    rename(&place, "slow", done);
-    asked.recv().expect("it is on its way");
+    rename(&scene.place, "slow", done);
+    scene.asked.recv().expect("it is on its way");
     let began = Instant::now();
     for index in 0..50 {
-        assert_eq!(place.service.record(vec![call(index)]), Ok(vec![Ok(Applied::Recorded)]));
+        assert_eq!(scene.place.service.record(vec![call(index)]), Ok(vec![Ok(Applied::Recorded)]));
     }
     assert!(began.elapsed() < Duration::from_secs(2), "no call waits for the stream: {:?}", began.elapsed());
     // Messages of the stream are committed meanwhile, too.
-    let fleet_state = place.service.fleet_state().expect("it has an outbox");
+    let fleet_state = scene.place.service.fleet_state().expect("it has an outbox");
     until("the calls come back", || fleet_state.outbox(0, 1).expect("readable").is_empty());
     assert!(changed.try_recv().is_err(), "the configuration waits");
-    answer.send(true).expect("the stream waits");
+    scene.answer.send(true).expect("the stream waits");
     assert_eq!(changed.recv().expect("an answer"), Ok(2));
 }
 
@@ -128,18 +211,13 @@ fn a_node_acknowledges_and_routes_calls_while_the_stream_orders_a_configuration(
 #[test]
 fn a_configuration_that_is_delivered_before_its_acknowledgement_is_in_force_once() {
     for is_acknowledged in [true, false] {
-        let server = SimServer::new(Random::new(1, 1), 1);
-        server.heal();
-        let directory = tempfile::tempdir().expect("a directory");
-        let (stream, asked, answer) = slow(&server, true);
-        let place = start_over(stream, directory.path(), |_| {});
-        configure(&place);
+        let scene = Scene::new(true, without_snapshots);
         let (done, changed) = mpsc::channel();
-        rename(&place, "early", done);
-        asked.recv().expect("it is on its way");
-        until("it is delivered", || place.service.plan().generation() == 2);
+        rename(&scene.place, "early", done);
+        scene.asked.recv().expect("it is on its way");
+        until("it is delivered", || scene.place.service.plan().generation() == 2);
         assert!(changed.try_recv().is_err(), "its acknowledgement is on its way");
-        answer.send(is_acknowledged).expect("the stream waits");
+        scene.answer.send(is_acknowledged).expect("the stream waits");
         assert_eq!(changed.recv().expect("an answer"), Ok(2));
     }
 }
@@ -148,24 +226,18 @@ fn a_configuration_that_is_delivered_before_its_acknowledgement_is_in_force_once
 #[test]
 fn a_request_that_changes_nothing_is_acknowledged_only_if_no_other_came_first() {
     for is_first in [true, false] {
-        let server = SimServer::new(Random::new(1, 1), 1);
-        server.heal();
-        let directory = tempfile::tempdir().expect("a directory");
-        let (stream, asked, answer) = slow(&server, false);
-        // Such a node writes no snapshots, which would ask the stream, too.
-        let place = start_over(stream, directory.path(), |settings| settings.share = Share::of(0..15));
-        configure(&place);
+        let scene = Scene::new(false, without_snapshots);
         let (done, confirmed) = mpsc::channel();
         let done = move |result: Result<Arc<Plan>, ServiceError>| {
             let _ = done.send(result.map(|plan| plan.generation()));
         };
-        place.service.submit_configuration(TENANT, START, |_| Ok(Vec::new()), done);
-        asked.recv().expect("it is on its way");
+        scene.place.service.submit_configuration(TENANT, START, |_| Ok(Vec::new()), done);
+        scene.asked.recv().expect("it is on its way");
         assert!(confirmed.try_recv().is_err(), "the stream has not confirmed it");
         if !is_first {
-            server.inject(Subject::Configuration, b"another node's");
+            scene.server.inject(Subject::Configuration, b"another node's");
         }
-        answer.send(true).expect("the stream waits");
+        scene.answer.send(true).expect("the stream waits");
         let expected = if is_first { Ok(1) } else { Err(ServiceError::Superseded) };
         assert_eq!(confirmed.recv().expect("an answer"), expected);
     }
@@ -173,40 +245,29 @@ fn a_request_that_changes_nothing_is_acknowledged_only_if_no_other_came_first() 
 
 #[test]
 fn a_node_that_stops_rejects_the_changes_that_wait() {
-    let server = SimServer::new(Random::new(1, 1), 1);
-    server.heal();
-    let directory = tempfile::tempdir().expect("a directory");
-    let (stream, asked, answer) = slow(&server, false);
-    let place = start_over(stream, directory.path(), |_| {});
-    configure(&place);
+    let scene = Scene::new(false, without_snapshots);
     let (done, changed) = mpsc::channel();
     for name in ["first", "second"] {
-        rename(&place, name, done.clone());
+        rename(&scene.place, name, done.clone());
     }
-    asked.recv().expect("the first is on its way");
-    drop(place.node);
-    answer.send(true).expect("the stream waits");
+    scene.asked.recv().expect("the first is on its way");
+    drop(scene.place.node);
+    scene.answer.send(true).expect("the stream waits");
     assert_eq!(changed.recv().expect("an answer"), Ok(2));
     assert!(matches!(changed.recv().expect("an answer"), Err(ServiceError::StreamAway(_))));
-    drop(place.service);
+    drop(scene.place.service);
 }
 
 /// The entry of a call leaves the outbox although nothing follows its message, and although the clock stands still, so
 /// that there is no heartbeat.
 #[test]
 fn a_call_that_is_delivered_before_its_acknowledgement_leaves_the_outbox() {
-    let server = SimServer::new(Random::new(1, 1), 1);
-    server.heal();
-    let directory = tempfile::tempdir().expect("a directory");
-    let (stream, _waits, _answer) = slow(&server, false);
-    // A node with a share writes no snapshots, whose messages would follow the call.
-    let place = start_over(Arc::clone(&stream) as _, directory.path(), |settings| settings.share = Share::of(0..15));
-    configure(&place);
-    let metrics = place.node.link().metrics();
-    until("the heartbeat is consumed", || server.last() >= 2 && metrics.position() == server.last());
-    let before = server.last();
-    let holds = stream.calls.lock().expect("no panic");
-    place.service.record(vec![call(1)]).expect("it is durable");
+    let scene = Scene::new(false, without_snapshots);
+    let metrics = scene.place.node.link().metrics();
+    until("the heartbeat is consumed", || scene.server.last() >= 2 && metrics.position() == scene.server.last());
+    let before = scene.server.last();
+    let (holds, _) = scene.stream.calls.hold();
+    scene.place.service.record(vec![call(1)]).expect("it is durable");
     until("the call is consumed", || metrics.position() > before);
     assert_eq!(metrics.outbox(), 1, "it is not acknowledged");
     drop(holds);
@@ -216,29 +277,102 @@ fn a_call_that_is_delivered_before_its_acknowledgement_leaves_the_outbox() {
 /// The bounds that a node has asked for may be older than its own last configuration. The stream has lost nothing then.
 #[test]
 fn a_configuration_that_is_published_while_the_stream_tells_its_bounds_is_not_lost() {
-    let server = SimServer::new(Random::new(1, 1), 1);
-    server.heal();
-    let directory = tempfile::tempdir().expect("a directory");
-    let (stream, _asked, answer) = slow(&server, false);
-    // Only the consumer of a node with a share asks for the bounds.
-    let place = start_over(Arc::clone(&stream) as _, directory.path(), |settings| {
-        (settings.share, settings.now) = (Share::of(0..15), running_clock());
+    let scene = Scene::new(false, |settings| {
+        without_snapshots(settings);
+        settings.now = running_clock();
     });
-    configure(&place);
-    place.service.record(vec![call(1)]).expect("it is durable");
-    let metrics = place.node.link().metrics();
-    let read = || *stream.bounds_read.lock().expect("no panic");
+    scene.place.service.record(vec![call(1)]).expect("it is durable");
+    let metrics = scene.place.node.link().metrics();
     for generation in 2..5 {
-        let holds = stream.bounds.lock().expect("no panic");
-        let before = read();
-        until("the bounds are read", || read() > before);
+        let (holds, before) = scene.stream.bounds.hold();
+        until("the bounds are read", || scene.stream.bounds.came() > before);
         let (done, changed) = mpsc::channel();
-        rename(&place, &format!("name {generation}"), done);
-        answer.send(true).expect("the stream waits");
+        rename(&scene.place, &format!("name {generation}"), done);
+        scene.answer.send(true).expect("the stream waits");
         assert_eq!(changed.recv().expect("an answer"), Ok(generation));
         drop(holds);
-        until("all is consumed", || follows(&place) && metrics.position() == server.last());
+        until("all is consumed", || follows(&scene.place) && metrics.position() == scene.server.last());
     }
     // A node that begins again publishes its call and its configurations again.
     assert_eq!(metrics.republished(), 0);
+}
+
+/// A lost connection is reported once. If the thread that publishes configurations gets the report while the consumer
+/// still checks the connection before, the consumer checks the stream again.
+#[test]
+fn an_end_that_the_stream_loses_while_a_node_checks_it_is_published_again() {
+    let scene = Scene::new(false, |settings| {
+        without_snapshots(settings);
+        settings.now = running_clock();
+    });
+    until("it follows", || follows(&scene.place));
+    scene.server.sync();
+    scene.place.service.record(vec![call(1)]).expect("it is durable");
+    let metrics = scene.place.node.link().metrics();
+    until("the call is published", || follows(&scene.place) && metrics.position() == scene.server.last());
+    // A change is on its way, and another thread finds the stream unreachable.
+    let (done, changed) = mpsc::channel();
+    rename(&scene.place, "lost", done);
+    scene.asked.recv().expect("it is on its way");
+    let (holds, before) = scene.stream.single.hold();
+    *scene.stream.refuses_calls.lock().expect("no panic") = true;
+    scene.place.service.record(vec![call(2)]).expect("it is durable");
+    until("the consumer checks the stream", || scene.stream.single.came() > before);
+    // Meanwhile the stream loses its end, and others publish. The change gets the report.
+    assert!(scene.server.crash() > 0);
+    assert!(scene.stream.stream.consume(Position::START, 2, Duration::ZERO).is_err(), "the report");
+    for _ in 0..3 {
+        scene.server.inject(Subject::Other, b"another program's");
+    }
+    scene.answer.send(false).expect("the stream waits");
+    assert!(changed.recv().expect("an answer").is_err());
+    accept_all(scene.answer);
+    *scene.stream.refuses_calls.lock().expect("no panic") = false;
+    drop(holds);
+    until("it follows", || follows(&scene.place) && metrics.position() == scene.server.last());
+    assert!(metrics.republished() > 0, "the stream lacks the first call");
+}
+
+/// The node's own snapshot begins with a message among the configurations. A change that is requested meanwhile waits for
+/// it.
+#[test]
+fn a_change_is_not_superseded_by_a_snapshot_of_the_same_node() {
+    let scene = Scene::new(false, |settings| settings.snapshot_every = Duration::ZERO);
+    scene.asked.recv().expect("a snapshot begins");
+    let (done, changed) = mpsc::channel();
+    rename(&scene.place, "meanwhile", done);
+    // If the change does not wait, it follows the same message as the snapshot.
+    let _ = scene.asked.recv_timeout(Duration::from_millis(500));
+    let before = scene.server.last();
+    scene.answer.send(true).expect("the stream waits");
+    until("the snapshot's message is in the stream", || scene.server.last() > before);
+    accept_all(scene.answer);
+    assert_eq!(changed.recv().expect("an answer"), Ok(2));
+}
+
+/// An acknowledgement can arrive after the node has begun again, because the stream lost that message. The node does not
+/// take the change for ordered, and accepts the next one.
+#[test]
+fn a_change_that_the_stream_loses_before_its_acknowledgement_arrives_is_not_acknowledged() {
+    let scene = Scene::new(true, without_snapshots);
+    until("it follows", || follows(&scene.place));
+    scene.server.sync();
+    let metrics = scene.place.node.link().metrics();
+    scene.place.service.record(vec![call(1)]).expect("it is durable");
+    until("the call is published", || follows(&scene.place) && metrics.position() == scene.server.last());
+    let (holds, before) = scene.stream.next.hold();
+    until("the consumer waits", || scene.stream.next.came() > before);
+    let (done, changed) = mpsc::channel();
+    rename(&scene.place, "lost", done.clone());
+    scene.asked.recv().expect("it is in the stream");
+    assert!(scene.server.crash() > 1, "the call and the change are lost");
+    drop(holds);
+    until("the call is published again", || metrics.republished() > 0 && follows(&scene.place));
+    scene.answer.send(true).expect("the stream waits");
+    let answered = changed.recv().expect("an answer");
+    assert!(matches!(answered, Err(ServiceError::OutcomeUnknown(_))), "{answered:?}");
+    accept_all(scene.answer);
+    until("it follows", || follows(&scene.place));
+    rename(&scene.place, "next", done);
+    assert_eq!(changed.recv().expect("an answer"), Ok(2));
 }

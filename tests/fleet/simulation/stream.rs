@@ -55,6 +55,9 @@ struct Server {
     /// Whether no message can be removed, and how often a node then tried.
     keeps_all: bool,
     kept: u64,
+    /// Whether each snapshot ends early when it is read, and how often one did.
+    breaks_snapshots: bool,
+    broken: u64,
     /// Whether one thread runs all nodes, so that no message arrives while a node waits for one.
     is_stepped: bool,
     ports: Vec<PortState>,
@@ -93,6 +96,8 @@ impl SimServer {
             takes_any_order: false,
             keeps_all: false,
             kept: 0,
+            breaks_snapshots: false,
+            broken: 0,
             is_stepped: false,
             ports,
         };
@@ -134,6 +139,16 @@ impl SimServer {
     /// Returns how many requests to remove messages got lost in this way.
     pub fn kept(&self) -> u64 {
         self.lock().kept
+    }
+
+    /// Sets whether each snapshot ends early when it is read.
+    pub fn break_snapshots(&self, breaks: bool) {
+        self.lock().breaks_snapshots = breaks;
+    }
+
+    /// Returns how often a snapshot ended early because of that.
+    pub fn broken(&self) -> u64 {
+        self.lock().broken
     }
 
     pub fn cut(&self, node: usize, is_cut: bool) {
@@ -353,6 +368,12 @@ impl Stream for Port {
         }
     }
 
+    fn message_at(&self, position: Position) -> Result<Option<Delivery>, StreamError> {
+        let server = self.reach(false)?;
+        let is_there = |message: &&Delivery| message.position == position && position.0 >= server.held.first;
+        Ok(server.held.messages.iter().find(is_there).cloned())
+    }
+
     fn bounds(&self) -> Result<Bounds, StreamError> {
         let mut server = self.reach(true)?;
         server.ports[self.node].is_unseen = false;
@@ -404,7 +425,10 @@ impl Stream for Port {
         // The positions of a deleted stream say nothing about this stream.
         let held = server.held.snapshot.clone().filter(|(of, ..)| *of == incarnation);
         let Some((_, at, mut bytes)) = held else { return Ok(None) };
-        if server.fails(10) {
+        if server.breaks_snapshots {
+            server.broken += 1;
+            bytes.truncate(bytes.len() - 1);
+        } else if server.fails(10) {
             let cut = server.random.below(bytes.len());
             bytes.truncate(cut);
         }

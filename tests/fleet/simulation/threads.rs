@@ -2,7 +2,7 @@
 
 use super::stream::SimServer;
 use crate::support::random::Random;
-use dialback::fleet::{Link, Log, Node, Settings, Share, Stream, partition_of};
+use dialback::fleet::{Link, Log, Node, Settings, Share, Stream, Subject, partition_of};
 use dialback::metrics::FleetState;
 use dialback::store::FjallStore;
 use dialback::testing::universe::START;
@@ -212,6 +212,40 @@ fn a_new_node_loads_a_snapshot_and_keeps_it_after_a_restart() {
     let second = start(&server, 1, &path("second"), |_| {});
     assert_eq!(second.service.history().len(), 39_999);
     assert_eq!(second.service.record(vec![call(7)]), Ok(vec![Ok(Applied::Ignored)]));
+}
+
+/// The stream is set back, and has had other messages at the node's old place when the node comes back. A snapshot covers
+/// them, and the node cannot read it at first. It knows that it lacks something.
+#[test]
+fn a_node_takes_no_replaced_messages_for_consumed_ones() {
+    let server = SimServer::new(Random::new(1, 1), 2);
+    server.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let first = start(&server, 0, &path("first"), |settings| settings.snapshot_every = Duration::ZERO);
+    configure(&first);
+    let second = start(&server, 1, &path("second"), |_| {});
+    until("both follow", || follows(&first) && follows(&second));
+    server.sync();
+    for _ in 0..200 {
+        server.inject(Subject::Other, b"another program's");
+    }
+    let last = server.last();
+    until("the messages are consumed", || second.node.link().metrics().position() >= last);
+    drop(second);
+    server.crash();
+    until("the first node notices", || follows(&first) && server.last() < last);
+    first.service.record((0..10).map(call).collect()).expect("it is durable");
+    until("the calls are published", || follows(&first));
+    let published = server.last();
+    until("a snapshot covers them", || server.first() > published);
+    assert!(server.first() < last, "the old place is behind the stream's beginning");
+    server.break_snapshots(true);
+    // It looks for snapshots from time to time.
+    let second = start(&server, 1, &path("second"), |settings| settings.now = running_clock());
+    until("the snapshot is read", || server.broken() >= 4);
+    server.break_snapshots(false);
+    until("it has the calls", || [0, 9].iter().all(|index| reason(&second, *index) == Reason::Matched));
 }
 
 #[test]

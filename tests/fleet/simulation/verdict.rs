@@ -21,6 +21,9 @@ const ROUNDS: usize = 400;
 /// without (in seed 53,938 all have one, and the stream is full), and a few rounds to read and write.
 const UPKEEP_ROUNDS: usize = 18;
 
+/// A limit on the size of the stream under which all nodes can publish what they hold.
+const MORE: usize = 60_000;
+
 /// Removes all faults and waits until the nodes are at rest. Returns the first violation that it finds.
 pub fn judge(world: &mut World) -> Result<(), String> {
     world.server.heal();
@@ -106,6 +109,9 @@ fn rest(world: &mut World) -> Result<(), String> {
     for at in 0..ROUNDS {
         // Mostly they are at rest soon. Nodes that miss a snapshot which no node can write wait for long.
         round(world, if at < ROUNDS / 2 { 500 } else { 10_000 });
+        if at > ROUNDS / 2 {
+            raise_limit(world);
+        }
         if (0..world.nodes.len()).all(|node| is_at_rest(world, node)) && are_complete(world) {
             return Ok(());
         }
@@ -113,6 +119,18 @@ fn rest(world: &mut World) -> Result<(), String> {
     let states: Vec<_> =
         (0..world.nodes.len()).map(|node| (world.state(node), world.nodes[node].store.waiting())).collect();
     Err(format!("the nodes did not come to rest: {states:?}, the stream ends at {}", world.server.last()))
+}
+
+/// Lets the operator raise the limit of a full stream, if each node that could make room has stopped.
+fn raise_limit(world: &mut World) {
+    let is = |node: usize, wanted: fn(&FleetState) -> bool| world.state(node).is_some_and(|state| wanted(&state));
+    let mut makers = (0..world.nodes.len()).filter(|node| world.nodes[*node].share.is_all());
+    let all_have_stopped = makers.all(|node| is(node, |state| matches!(state, FleetState::Stopped(_))));
+    let is_full = (0..world.nodes.len()).any(|node| is(node, |state| matches!(state, FleetState::Full(_))));
+    if all_have_stopped && is_full {
+        world.say("an operator raises the limit of the stream");
+        world.server.hold_at_most(MORE);
+    }
 }
 
 /// Returns whether no node lacks more than the one that lacks least and can give it to the others. A stopped node
