@@ -79,7 +79,7 @@ struct Asked {
     #[param(pattern = "^(end|[0-9a-f]{24})$")]
     after: Option<String>,
     /// Only events of these types, separated by commas.
-    #[param(example = json!("call.recorded"))]
+    #[param(pattern = "^(route\\.decided|route\\.answered|call\\.recorded|configuration\\.changed)(,(route\\.decided|route\\.answered|call\\.recorded|configuration\\.changed))*$", example = json!("call.recorded"))]
     types: Option<String>,
     /// The most events of the page.
     #[param(minimum = 1, maximum = 1000)]
@@ -98,7 +98,7 @@ struct Followed {
     #[param(pattern = "^(end|[0-9a-f]{24})$")]
     after: Option<String>,
     /// Only events of these types, separated by commas.
-    #[param(example = json!("call.recorded"))]
+    #[param(pattern = "^(route\\.decided|route\\.answered|call\\.recorded|configuration\\.changed)(,(route\\.decided|route\\.answered|call\\.recorded|configuration\\.changed))*$", example = json!("call.recorded"))]
     types: Option<String>,
 }
 
@@ -162,7 +162,7 @@ pub(in crate::http) async fn list(
 #[utoipa::path(
     get, path = "/api/v1/events/stream", tag = "events", operation_id = "streamEvents", params(Followed),
     responses(
-        (status = 200, description = "The stream", content((String = "text/event-stream"))),
+        (status = 200, description = "The stream", content((serde_json::Value = "text/event-stream"))),
         (status = 410, description = "`CURSOR_EXPIRED`: events after the cursor were removed, or it is the cursor of another feed"),
         (status = 429, description = "`TOO_MANY_READERS`: this environment has too many requests that wait"),
         (status = 500, description = "`EVENTS_DAMAGED`: the events cannot be read"),
