@@ -39,7 +39,7 @@ pub use disk::modes::Modes;
 pub use durability::Durability;
 pub use error::StoreError;
 pub use excerpt::{Excerpt, Excerpts};
-#[cfg(feature = "store")]
+#[cfg(any(feature = "store", feature = "__testing"))]
 pub(crate) use feed::event_content;
 pub use feed::{
     EventContent, EventKind, EventKinds, FeedCall, FeedChange, FeedEnds, FeedPage, FeedQuery, NewEvent, StoredEvent,
