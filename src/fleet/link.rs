@@ -474,9 +474,10 @@ impl State {
     }
 
     /// Records what the node's stored place says about the newest snapshot, unless a newer one was seen since the start.
+    /// What that snapshot lacks is not stored, so the node must not expect more in it than it has.
     pub(super) fn recall(&mut self, at: Position, seen_at: Option<Timestamp>) {
         if self.sightings == 0 {
-            self.see(Sighting { at, seen_at, ..Sighting::default() });
+            self.see(Sighting { at, seen_at, gap: Position(u64::MAX), ..Sighting::default() });
         } else if self.snapshot.at == at {
             self.snapshot.seen_at = seen_at.or(self.snapshot.seen_at);
         }
@@ -801,6 +802,8 @@ mod tests {
             state.recall(Position(9), Some(early));
             assert_eq!(state.snapshot.seen_at, Some(expected), "{looked:?}");
             assert_eq!(state.snapshot.at, looked.unwrap_or(Position(9)));
+            // A smaller gap would make the node read the snapshot, and publish all its data again, at each start.
+            assert_eq!(state.snapshot.gap, looked.map_or(Position(u64::MAX), |_| Position::START));
         }
     }
 

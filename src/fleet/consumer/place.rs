@@ -54,17 +54,9 @@ impl Consumer {
             self.join(&bounds)?;
         }
         self.pass_deleted(&bounds);
-        let is_same = self.place.incarnation == bounds.incarnation && self.place.position <= bounds.last;
-        // The place counts, too: a node that has just joined has read it since.
-        let has_configuration = acknowledged.max(self.place.configuration) <= bounds.last_configuration;
-        if !is_same || (!self.is_checked && !self.has_witness(&bounds)?) || !has_configuration {
-            self.begin_again(&bounds, Why::Lost)?;
-        } else if bounds.first.0 > self.place.position.0 + 1 {
-            self.begin_again(&bounds, Why::Behind)?;
-        } else if self.can_fill_gap() {
-            self.begin_again(&bounds, Why::Gap)?;
-        } else {
-            self.find_configuration(&bounds)?;
+        match self.reason_to_begin_again(&bounds, acknowledged)? {
+            Some(why) => self.begin_again(&bounds, why)?,
+            None => self.find_configuration(&bounds)?,
         }
         // A node that may know less than others waits for them before it publishes its configurations.
         if self.link.state().must_republish && !self.is_still_blind() {
@@ -82,6 +74,24 @@ impl Consumer {
         self.link.state().is_beginning = false;
         self.show(now);
         Ok(())
+    }
+
+    /// Returns why this node has to begin again, if it has to. `acknowledged` is the last configuration that was known to
+    /// be in the stream before it told its bounds.
+    fn reason_to_begin_again(&mut self, bounds: &Bounds, acknowledged: Position) -> Result<Option<Why>, StepError> {
+        let is_same = self.place.incarnation == bounds.incarnation && self.place.position <= bounds.last;
+        // The place counts, too: a node that has just joined has read it since.
+        let configuration = acknowledged.max(self.place.configuration);
+        let has_configuration = configuration <= bounds.last_configuration;
+        // The stream was there since the place was checked, so the configuration was removed and not replaced.
+        let is_purged = self.is_checked && !has_configuration && bounds.first > configuration;
+        if !is_same || (!self.is_checked && !self.has_witness(bounds)?) || !(has_configuration || is_purged) {
+            return Ok(Some(Why::Lost));
+        }
+        if is_purged || bounds.first.0 > self.place.position.0 + 1 {
+            return Ok(Some(Why::Behind));
+        }
+        Ok(self.can_fill_gap().then_some(Why::Gap))
     }
 
     /// Goes past the message that the node has halted before, if an operator has removed that message alone. The node
@@ -209,6 +219,8 @@ impl Consumer {
     pub(super) fn begin_again(&mut self, bounds: &Bounds, why: Why) -> Result<(), StepError> {
         let old = self.place;
         self.began_at = bounds.first;
+        // If this attempt fails, the next step must find the loss again.
+        self.is_checked &= why != Why::Lost;
         let position = Position(bounds.first.0.saturating_sub(1));
         let has_data = self.has_something() || old.republish;
         let republish = has_data && !self.link.settings.is_planted(Planted::NoRepublish);
@@ -218,22 +230,21 @@ impl Consumer {
             Place { incarnation: bounds.incarnation, position, republish, share, signer, ..Place::default() };
         // The link's knowledge of the stream may be out of date.
         self.link.begin_again(old.incarnation != bounds.incarnation);
+        let mut has_read = false;
         if position > Position::START {
             // A node that has consumed the removed messages can continue without a snapshot.
             let had_it = old.incarnation == bounds.incarnation && old.position >= position;
             let needs_none = had_it || self.has_waited();
             let at_least = if needs_none { Position::START } else { position };
             let head = match self.take_snapshot(at_least) {
-                Err(StepError::Snapshot(_)) if needs_none && why != Why::Gap => None,
+                Err(StepError::Snapshot(_) | StepError::Upkeep(_)) if needs_none && why != Why::Gap => None,
                 Err(error) => {
-                    self.tried.1 += u32::from(error.away().is_none());
+                    self.tried.1 += 1;
                     return Err(error);
                 }
-                Ok(head) => {
-                    self.tried.1 = ATTEMPTS;
-                    head
-                }
+                Ok(head) => head,
             };
+            has_read = true;
             // What the stream still holds is read again, unless the snapshot has all of it.
             let covers = |head: &Head| head.at >= position && head.gap <= position;
             // After a loss, others may have been in the place of those that it has consumed.
@@ -251,6 +262,10 @@ impl Consumer {
         self.committed = place;
         self.own.clear();
         self.delivered_back = None;
+        self.is_checked = true;
+        if has_read {
+            self.tried.1 = ATTEMPTS;
+        }
         self.tell_place()?;
         self.link.stand(Standing::Unsettled, self.losses);
         (self.target, self.back_at) = (bounds.last, self.link.now());
@@ -284,7 +299,9 @@ impl Consumer {
     pub(super) fn take_snapshot(&mut self, at_least: Position) -> Result<Option<Head>, StepError> {
         let too_old = |at| if at < at_least { Err(StepError::TooOld(at)) } else { Ok(()) };
         let sightings = self.link.state().sightings;
-        let Some(snapshot) = self.link.stream.read_snapshot()? else { return too_old(Position::START).map(|()| None) };
+        let Some(snapshot) = self.link.stream.read_snapshot().map_err(StepError::Upkeep)? else {
+            return too_old(Position::START).map(|()| None);
+        };
         let link = Arc::clone(&self.link);
         let reader = Reader::open(snapshot.content, &link.settings.keys)?;
         too_old(reader.head().at)?;

@@ -3,7 +3,7 @@
 use super::stream::SimServer;
 use super::threads::{Place, TENANT, call, configure, follows, running_clock, start_over, until};
 use crate::support::random::Random;
-use dialback::fleet::{Body, Keys, Position, Settings, Share, Subject, read};
+use dialback::fleet::{Body, Delivery, Keys, Position, Settings, Share, Subject, read};
 use dialback::metrics::FleetState;
 use dialback::testing::universe::START;
 use dialback::{Change, DialPlan, Lookback, Timestamp};
@@ -39,8 +39,7 @@ fn a_node_does_not_pass_over_configurations_that_nodes_publish_again_after_a_pur
     let path = |name: &str| directory.path().join(name);
     let first = start(&server, 0, &path("first"));
     configure(&first);
-    let is_configuration = |subject: Subject| subject == Subject::Configuration;
-    let oldest = server.messages().into_iter().find(|message| is_configuration(message.subject)).expect("one").payload;
+    let oldest = server.messages().into_iter().find(is_configuration).expect("one").payload;
     for (generation, name) in [(2, "second"), (3, "third")] {
         assert_eq!(rename(&first, name), Some(generation));
     }
@@ -61,6 +60,35 @@ fn a_node_does_not_pass_over_configurations_that_nodes_publish_again_after_a_pur
     let second = start(&server, 1, &path("second"));
     until("the other node has the change, too", || second.service.plan().generation() == 4);
     assert_eq!(second.service.plan().environment(TENANT).expect("there").name(), "fourth");
+}
+
+/// Nodes that were connected when the stream was purged have consumed all that it held.
+#[test]
+fn connected_nodes_lack_nothing_after_a_purge() {
+    let server = SimServer::new(Random::new(1, 1), 2);
+    server.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let start = |which: usize| {
+        let with_a_clock = |settings: &mut Settings| settings.now = running_clock();
+        start_over(server.port(which), &directory.path().join(which.to_string()), with_a_clock)
+    };
+    let places = [start(0), start(1)];
+    until("the first node follows", || follows(&places[0]));
+    configure(&places[0]);
+    until("both have the configuration", || places.iter().all(|place| place.service.plan().generation() == 1));
+    until("both follow", || places.iter().all(follows));
+    let before = server.last();
+    server.purge();
+    until("a node publishes its configuration again", || server.messages().iter().any(is_configuration));
+    assert!(server.first() > before, "the stream was purged");
+    until("both follow again", || places.iter().all(follows));
+    for place in &places {
+        assert_eq!(place.node.link().gap(), Position::START);
+    }
+}
+
+fn is_configuration(message: &Delivery) -> bool {
+    message.subject == Subject::Configuration
 }
 
 /// How much faster the clocks of [`Parted`] run. The nodes look at the stream's bounds each second.

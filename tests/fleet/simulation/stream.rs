@@ -55,9 +55,8 @@ struct Server {
     /// Whether no message can be removed, and how often a node then tried.
     keeps_all: bool,
     kept: u64,
-    /// Whether each snapshot ends early when it is read, and how often one did.
+    /// Whether each snapshot ends early when it is read.
     breaks_snapshots: bool,
-    broken: u64,
     /// Whether one thread runs all nodes, so that no message arrives while a node waits for one.
     is_stepped: bool,
     ports: Vec<PortState>,
@@ -97,7 +96,6 @@ impl SimServer {
             keeps_all: false,
             kept: 0,
             breaks_snapshots: false,
-            broken: 0,
             is_stepped: false,
             ports,
         };
@@ -144,11 +142,6 @@ impl SimServer {
     /// Sets whether each snapshot ends early when it is read.
     pub fn break_snapshots(&self, breaks: bool) {
         self.lock().breaks_snapshots = breaks;
-    }
-
-    /// Returns how often a snapshot ended early because of that.
-    pub fn broken(&self) -> u64 {
-        self.lock().broken
     }
 
     pub fn cut(&self, node: usize, is_cut: bool) {
@@ -426,7 +419,6 @@ impl Stream for Port {
         let held = server.held.snapshot.clone().filter(|(of, ..)| *of == incarnation);
         let Some((_, at, mut bytes)) = held else { return Ok(None) };
         if server.breaks_snapshots {
-            server.broken += 1;
             bytes.truncate(bytes.len() - 1);
         } else if server.fails(10) {
             let cut = server.random.below(bytes.len());
