@@ -150,7 +150,7 @@ fn add(
         match is_left_out(store, new, erased) {
             Ok(false) => {}
             Ok(true) => continue,
-            // What the event tells is acknowledged. A reader may see it twice, and cannot read one of an erased contact.
+            // The change is acknowledged. A reader may see its event twice, and cannot read one of an erased contact.
             Err(_) => {
                 state.faults.damaged += 1;
                 is_unsure = true;

@@ -59,7 +59,7 @@ impl Clock {
     }
 }
 
-/// What readers need of an environment.
+/// The numbers of an environment that readers use.
 #[derive(Clone, Copy, Default, Debug)]
 struct Visible {
     removed: u64,
@@ -73,7 +73,7 @@ impl From<Kept> for Visible {
     }
 }
 
-/// What readers need of the state.
+/// The part of the state that readers use.
 #[derive(Default, Debug)]
 struct Shown {
     kept: BTreeMap<Scope, Visible>,
