@@ -474,7 +474,7 @@ impl State {
     }
 
     /// Records what the node's stored place says about the newest snapshot, unless a newer one was seen since the start.
-    /// What that snapshot lacks is not stored, so the node must not expect more in it than it has.
+    /// The place does not say which messages that snapshot lacks, so the node must not expect more in it than it has.
     pub(super) fn recall(&mut self, at: Position, seen_at: Option<Timestamp>) {
         if self.sightings == 0 {
             self.see(Sighting { at, seen_at, gap: Position(u64::MAX), ..Sighting::default() });

@@ -220,7 +220,9 @@ impl Consumer {
         let old = self.place;
         self.began_at = bounds.first;
         // If this attempt fails, the next step must find the loss again.
-        self.is_checked &= why != Why::Lost;
+        if why == Why::Lost {
+            self.is_checked = false;
+        }
         let position = Position(bounds.first.0.saturating_sub(1));
         let has_data = self.has_something() || old.republish;
         let republish = has_data && !self.link.settings.is_planted(Planted::NoRepublish);
@@ -230,22 +232,20 @@ impl Consumer {
             Place { incarnation: bounds.incarnation, position, republish, share, signer, ..Place::default() };
         // The link's knowledge of the stream may be out of date.
         self.link.begin_again(old.incarnation != bounds.incarnation);
-        let mut has_read = false;
         if position > Position::START {
             // A node that has consumed the removed messages can continue without a snapshot.
             let had_it = old.incarnation == bounds.incarnation && old.position >= position;
             let needs_none = had_it || self.has_waited();
             let at_least = if needs_none { Position::START } else { position };
-            let head = match self.take_snapshot(at_least) {
-                Err(StepError::Snapshot(_) | StepError::Upkeep(_)) if needs_none && why != Why::Gap => None,
+            let (head, has_read) = match self.take_snapshot(at_least) {
+                Err(StepError::Snapshot(_) | StepError::Upkeep(_)) if needs_none && why != Why::Gap => (None, false),
                 Err(error) => {
                     self.tried.1 += 1;
                     return Err(error);
                 }
-                Ok(head) => head,
+                Ok(head) => (head, true),
             };
-            has_read = true;
-            // What the stream still holds is read again, unless the snapshot has all of it.
+            // The messages that the stream still holds are read again, unless the snapshot has all of them.
             let covers = |head: &Head| head.at >= position && head.gap <= position;
             // After a loss, others may have been in the place of those that it has consumed.
             let gap = if had_it && why != Why::Lost { old.gap.min(position) } else { position };
@@ -254,6 +254,9 @@ impl Consumer {
                 self.go_behind(&head, bounds, &mut place)?;
             }
             self.go_behind_configuration(&mut place)?;
+            if has_read {
+                self.tried.1 = ATTEMPTS;
+            }
         }
         self.waits_since = None;
         self.note_whether_blind(&place);
@@ -263,9 +266,6 @@ impl Consumer {
         self.own.clear();
         self.delivered_back = None;
         self.is_checked = true;
-        if has_read {
-            self.tried.1 = ATTEMPTS;
-        }
         self.tell_place()?;
         self.link.stand(Standing::Unsettled, self.losses);
         (self.target, self.back_at) = (bounds.last, self.link.now());

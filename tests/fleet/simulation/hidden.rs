@@ -99,10 +99,8 @@ impl Hidden {
 
     /// Returns the number of messages about configurations after the stream's beginning.
     fn published(&self) -> usize {
-        let is_configuration = |subject: Subject| subject == Subject::Configuration;
         let first = self.server.first();
-        let messages = self.server.messages();
-        messages.iter().filter(|message| message.position.0 >= first && is_configuration(message.subject)).count()
+        self.server.configurations().iter().filter(|message| message.position.0 >= first).count()
     }
 }
 

@@ -3,7 +3,7 @@
 use super::stream::SimServer;
 use super::threads::{Place, TENANT, call, configure, follows, running_clock, start_over, until};
 use crate::support::random::Random;
-use dialback::fleet::{Body, Delivery, Keys, Position, Settings, Share, Subject, read};
+use dialback::fleet::{Body, Keys, Position, Settings, Share, Subject, read};
 use dialback::metrics::FleetState;
 use dialback::testing::universe::START;
 use dialback::{Change, DialPlan, Lookback, Timestamp};
@@ -39,7 +39,7 @@ fn a_node_does_not_pass_over_configurations_that_nodes_publish_again_after_a_pur
     let path = |name: &str| directory.path().join(name);
     let first = start(&server, 0, &path("first"));
     configure(&first);
-    let oldest = server.messages().into_iter().find(is_configuration).expect("one").payload;
+    let oldest = server.configurations().swap_remove(0).payload;
     for (generation, name) in [(2, "second"), (3, "third")] {
         assert_eq!(rename(&first, name), Some(generation));
     }
@@ -79,16 +79,12 @@ fn connected_nodes_lack_nothing_after_a_purge() {
     until("both follow", || places.iter().all(follows));
     let before = server.last();
     server.purge();
-    until("a node publishes its configuration again", || server.messages().iter().any(is_configuration));
+    until("a node publishes its configuration again", || !server.configurations().is_empty());
     assert!(server.first() > before, "the stream was purged");
     until("both follow again", || places.iter().all(follows));
     for place in &places {
         assert_eq!(place.node.link().gap(), Position::START);
     }
-}
-
-fn is_configuration(message: &Delivery) -> bool {
-    message.subject == Subject::Configuration
 }
 
 /// How much faster the clocks of [`Parted`] run. The nodes look at the stream's bounds each second.
@@ -187,9 +183,7 @@ fn a_stopped_node_stays_stopped_when_the_stream_is_purged() {
         parted.server.purge();
         let position = parted.server.last();
         until("the other node has published its configurations again", || {
-            let of_configuration = |subject: Subject| subject == Subject::Configuration;
-            parted.server.messages().iter().filter(|message| of_configuration(message.subject)).count() >= 2
-                && parted.other.node.link().metrics().position() > position
+            parted.server.configurations().len() >= 2 && parted.other.node.link().metrics().position() > position
         });
         sleep(Duration::from_millis(200));
         assert_eq!(parted.stopped()[1], None, "{when}");

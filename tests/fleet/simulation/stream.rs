@@ -34,8 +34,12 @@ impl Held {
 
     /// Looks for the last configuration that is left.
     fn note_configuration(&mut self) {
-        let of_configuration = |message: &&Delivery| message.subject == Subject::Configuration;
-        self.last_configuration = self.messages.iter().rfind(of_configuration).map_or(0, |last| last.position.0);
+        let last = self.configurations().next_back().map_or(0, |last| last.position.0);
+        self.last_configuration = last;
+    }
+
+    fn configurations(&self) -> impl DoubleEndedIterator<Item = &Delivery> {
+        self.messages.iter().filter(|message| message.subject == Subject::Configuration)
     }
 }
 
@@ -224,6 +228,11 @@ impl SimServer {
         self.lock().held.messages.clone()
     }
 
+    /// Returns the messages among the configurations.
+    pub fn configurations(&self) -> Vec<Delivery> {
+        self.lock().held.configurations().cloned().collect()
+    }
+
     pub fn last(&self) -> u64 {
         self.lock().held.last
     }
@@ -380,9 +389,7 @@ impl Stream for Port {
     }
 
     fn last_configuration(&self) -> Result<Option<Delivery>, StreamError> {
-        let server = self.reach(false)?;
-        let of_configuration = |message: &&Delivery| message.subject == Subject::Configuration;
-        Ok(server.held.messages.iter().rfind(of_configuration).cloned())
+        Ok(self.reach(false)?.held.configurations().next_back().cloned())
     }
 
     fn largest(&self) -> usize {

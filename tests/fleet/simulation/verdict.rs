@@ -123,11 +123,9 @@ fn rest(world: &mut World) -> Result<(), String> {
 
 /// Lets the operator raise the limit of a full stream, if each node that could make room has stopped.
 fn raise_limit(world: &mut World) {
-    let is = |node: usize, wanted: fn(&FleetState) -> bool| world.state(node).is_some_and(|state| wanted(&state));
     let mut makers = (0..world.nodes.len()).filter(|node| world.nodes[*node].share.is_all());
-    let all_have_stopped = makers.all(|node| is(node, |state| matches!(state, FleetState::Stopped(_))));
-    let is_full = (0..world.nodes.len()).any(|node| is(node, |state| matches!(state, FleetState::Full(_))));
-    if all_have_stopped && is_full {
+    let is_full = |node| matches!(world.state(node), Some(FleetState::Full(_)));
+    if makers.all(|node| has_stopped(world, node)) && (0..world.nodes.len()).any(is_full) {
         world.say("an operator raises the limit of the stream");
         world.server.hold_at_most(MORE);
     }
@@ -138,11 +136,15 @@ fn raise_limit(world: &mut World) {
 fn are_complete(world: &World) -> bool {
     // Without a configuration there is nothing to give, and no snapshot.
     let has_nothing = world.nodes.iter().all(|node| node.store.configurations().is_empty());
-    let takes_part = |which: &usize| !matches!(world.state(*which), Some(FleetState::Stopped(_)));
-    let nodes = || (0..world.nodes.len()).filter(takes_part).map(|which| &world.nodes[which]);
+    let takes_part = |node: &usize| !has_stopped(world, *node);
+    let nodes = || (0..world.nodes.len()).filter(takes_part).map(|node| &world.nodes[node]);
     let gap = |node: &Node| node.running.as_ref().map(|running| running.link.gap());
     let least = nodes().filter(|node| node.share.is_all()).filter_map(gap).min();
     has_nothing || least.is_none() || nodes().all(|node| gap(node) <= least)
+}
+
+fn has_stopped(world: &World, node: usize) -> bool {
+    matches!(world.state(node), Some(FleetState::Stopped(_)))
 }
 
 fn is_at_rest(world: &World, node: usize) -> bool {
