@@ -29,6 +29,7 @@ mod sequencer;
 mod shares;
 mod statistics;
 mod statistics_flusher;
+mod webhooks;
 
 use crate::decision::{Decision, Trace};
 use crate::engine::{Applied, Engine, Reader};
@@ -40,6 +41,7 @@ use crate::number::{Caller, E164};
 use crate::plan::{ConfigError, Plan};
 use crate::store::{
     Durability, EventStore, Excerpts, Export, StoreError, StoredCalls, StoredFeed, StoredFleetState, StoredRecords,
+    StoredWebhooks,
 };
 use crate::tally::Totals;
 use crate::time::Timestamp;
@@ -57,6 +59,7 @@ use std::thread::{self, JoinHandle};
 use builder::Setup;
 pub use builder::{Builder, DEFAULT_MAX_CONTEXT_BYTES};
 pub use calls::KnownCall;
+pub use command::KeptWebhook;
 pub use error::{ContextsFull, ServiceError, ShareUsed};
 pub use feed::{FeedSettings, FeedWatch};
 pub use merging::{Load, Merge, Pair};
@@ -85,6 +88,7 @@ pub struct Service {
     records: Shared<dyn StoredRecords>,
     record_counts: Arc<RecordCounts>,
     feed: Shared<dyn StoredFeed>,
+    webhooks: Shared<dyn StoredWebhooks>,
     watchers: Arc<Watchers>,
     is_feeding: bool,
     recorder: Option<Recorder>,
@@ -131,6 +135,7 @@ impl Service {
         let known = KnownCalls { stored: calls.clone(), max_bytes: max_context_bytes };
         let record_counts = Arc::<RecordCounts>::default();
         let (stored_feed, watchers) = (Shared(store.feed()), Arc::<Watchers>::default());
+        let webhooks = Shared(store.webhooks());
         let feed = feed.filter(|feed| feed.is_on() && stored_feed.0.is_some());
         let is_feeding = feed.map(|feed| feed.begin(&mut store, &engine)).transpose()?.is_some();
         let last_entry = fleet_state.as_ref().map_or(Ok(0), |fleet_state| fleet_state.last_entry())?;
@@ -168,6 +173,7 @@ impl Service {
             records,
             record_counts,
             feed: stored_feed,
+            webhooks,
             watchers,
             is_feeding,
             recorder: None,

@@ -5,9 +5,12 @@ use super::middleware::body_budget::BodyBudget;
 use super::middleware::rate_limit::{RateLimits, Rates, SteadyClock};
 use super::middleware::work::Work;
 use super::state::{ApiState, Reload};
+use super::webhooks::registry::Webhooks;
+use super::webhooks::sender::Sender;
 use crate::inbound::{AddressBook, CallReads, Inbound};
 use crate::metrics::{SipCounts, UpkeepCounts};
 use crate::service::Service;
+use crate::store::StoreError;
 use crate::time::{Clock, Timestamp};
 use std::fmt;
 use std::ops::Deref;
@@ -45,6 +48,7 @@ impl Api {
             readers: Arc::default(),
             answer_budget: Arc::default(),
             body_budget: Arc::new(BodyBudget::new(Limits::default().body_bytes)),
+            webhooks: None,
         }))
     }
 
@@ -145,6 +149,33 @@ impl Api {
     #[must_use]
     pub fn serving_while_loading(self, yes: bool) -> Self {
         self.with(|state| state.inbound = state.inbound.clone().serving_while_loading(yes))
+    }
+
+    /// Sends webhooks with this sender, by tasks on this runtime. Call [`start_webhooks`](Self::start_webhooks) when the service
+    /// has loaded its data.
+    #[must_use]
+    pub fn with_webhooks(self, sender: Arc<dyn Sender>, runtime: Handle) -> Self {
+        self.with(|state| {
+            let webhooks = Webhooks::new(sender, runtime, state.inbound.clone(), Arc::clone(&state.stored_reads));
+            state.webhooks = Some(Arc::new(webhooks));
+        })
+    }
+
+    /// Reads the stored webhooks, and begins to send. Until then, requests about webhooks are answered with 503. Does nothing
+    /// if the service keeps no webhooks, or has no sender.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn start_webhooks(&self) -> Result<(), StoreError> {
+        let webhooks = self.webhooks.as_ref().filter(|_| self.service().keeps_webhooks());
+        webhooks.map_or(Ok(()), Webhooks::start)
+    }
+
+    /// Stops sending, and stores how far it has come. Without it, messages of about the last second are repeated.
+    pub async fn stop_webhooks(&self) {
+        if let Some(webhooks) = &self.webhooks {
+            webhooks.stop().await;
+        }
     }
 
     pub(super) fn service(&self) -> &Arc<Service> {

@@ -55,6 +55,10 @@
 //! | `GET /changes?since=&actor=&environment_id=&cursor=` | environment, operator | 200, a page; 404 `ENVIRONMENT_NOT_FOUND`; 501 `NOT_STORED` |
 //! | `GET /events?after=&types=&limit=&wait=` | environment | 200, a page; 410 `CURSOR_EXPIRED`; 429, 503 `TOO_MANY_READERS`; 500 `EVENTS_DAMAGED`; 501 `NOT_STORED` |
 //! | `GET /events/stream?after=&types=` | environment | 200, server-sent events; the same errors |
+//! | `GET /webhooks`, `POST /webhooks` | environment | 200, 201; 409 `QUOTA_EXCEEDED`, `WEBHOOK_EXISTS`; 501 `NOT_STORED` |
+//! | `GET /webhooks/{id}`, `PUT /webhooks/{id}`, `DELETE /webhooks/{id}` | environment | 200; 404 `WEBHOOK_NOT_FOUND`; 501 `NOT_STORED` |
+//! | `POST /webhooks/{id}/rotate` | environment | 201; the same errors |
+//! | `POST /webhooks/{id}/test`, `GET /webhooks/{id}/deliveries` | environment | 200; the same errors |
 //! | `GET /tokens`, `POST /tokens`, `DELETE /tokens/{id}` | operator | 200, 201, 200; 404 `TOKEN_NOT_FOUND` |
 //! | `POST /tokens/{id}/rotate` | operator | 201; 404 `TOKEN_NOT_FOUND`; 409 `TOKEN_EXPIRED` |
 //! | `GET /export` | operator | 200, one JSON object a line; 501 `NOT_STORED` |
@@ -100,6 +104,7 @@ mod request;
 mod response;
 mod router;
 mod state;
+mod webhooks;
 
 pub use api::Api;
 pub use endpoints::events::{EVENTS, OnWait, Stopping};
@@ -111,3 +116,4 @@ pub use request::token::Token;
 pub use response::header::EXPOSED;
 pub use router::{operations, router};
 pub use state::Reload;
+pub use webhooks::sender::{Message, Sender, Sent};

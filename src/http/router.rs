@@ -3,7 +3,8 @@
 use super::Api;
 use super::endpoints::{
     agents, answered, bulk, callback, callback_agents, calls, changes, configuration, constraints, contacts, describe,
-    environments, events, export, health, metrics_text, numbers, reload, route, routes, statistics, tokens, what_if,
+    environments, events, export, health, metrics_text, numbers, reload, route, routes, statistics, tokens,
+    webhook_attempts, webhooks, what_if,
 };
 use super::middleware::{deadline, dispatch, loading, log};
 use super::openapi::document;
@@ -70,6 +71,10 @@ fn tenants() -> OpenApiRouter<Api> {
         .routes(routes!(contacts::erase))
         .routes(routes!(calls::show))
         .routes(routes!(environments::show_own))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::show, webhooks::update, webhooks::remove))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhook_attempts::list))
 }
 
 /// Returns the routes of an environment token whose responses may be long.
@@ -116,9 +121,12 @@ fn metrics() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(metrics_text::show))
 }
 
-/// Returns the routes whose requests wait for events. While they wait, they hold nothing that others need.
+/// Returns the routes whose requests wait for events, or for a receiver. While they wait, they hold nothing that others need.
 fn feeds() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(events::list)).routes(routes!(events::stream))
+    OpenApiRouter::new()
+        .routes(routes!(events::list))
+        .routes(routes!(events::stream))
+        .routes(routes!(webhook_attempts::test))
 }
 
 /// Returns the routes whose requests have no time limit as a whole.

@@ -11,6 +11,7 @@ use super::middleware::work::Work;
 use super::openapi::document::Document;
 use super::request::last_used::LastUsed;
 use super::response::error::Refusal;
+use super::webhooks::registry::Webhooks;
 use crate::id::EnvironmentId;
 use crate::inbound::Inbound;
 use crate::metrics::{SipCounts, UpkeepCounts};
@@ -41,6 +42,7 @@ pub struct ApiState {
     pub(super) readers: Arc<Readers>,
     pub(super) answer_budget: Arc<AnswerBudget>,
     pub(super) body_budget: Arc<BodyBudget>,
+    pub(super) webhooks: Option<Arc<Webhooks>>,
 }
 
 impl ApiState {

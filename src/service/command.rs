@@ -9,6 +9,7 @@ use crate::event::{Change, Event, Stamp};
 use crate::id::EnvironmentId;
 use crate::metrics::Stopwatch;
 use crate::plan::{ConfigError, Plan};
+use crate::store::WebhookPart;
 use crate::tally::Delta;
 use crate::time::Timestamp;
 use std::sync::Arc;
@@ -16,6 +17,9 @@ use std::sync::Arc;
 /// Returns the changes, or `None` if the caller needs nothing but the plan that it was called with.
 pub(super) type Decide = Box<dyn FnOnce(&Plan) -> Result<Option<Vec<Change>>, ConfigError> + Send>;
 pub(super) type Done<T> = Box<dyn FnOnce(T) + Send>;
+
+/// A value of a webhook to be kept: its environment, its id, the part, and the value; `None` removes it.
+pub type KeptWebhook = (EnvironmentId, u128, WebhookPart, Option<Vec<u8>>);
 
 /// A command, and the functions that receive its result.
 pub(super) enum Command {
@@ -46,6 +50,11 @@ pub(super) enum Command {
     Keep {
         round: Round,
         done: Done<Result<bool, ServiceError>>,
+    },
+    /// Values of webhooks. Those of environments that do not exist are left out.
+    KeepWebhooks {
+        values: Vec<KeptWebhook>,
+        done: Done<Result<(), ServiceError>>,
     },
     /// Messages of the fleet's stream.
     Consume {
@@ -86,7 +95,12 @@ impl Command {
             Self::Consume { consumed, .. } => consumed.events.len(),
             Self::Configure { .. } | Self::RecordAnswer { .. } => 1,
             // These commands acknowledge nothing to a client.
-            Self::AddCounts { .. } | Self::Keep { .. } | Self::Merge { .. } | Self::Ordered(_) | Self::Close => 0,
+            Self::AddCounts { .. }
+            | Self::Keep { .. }
+            | Self::KeepWebhooks { .. }
+            | Self::Merge { .. }
+            | Self::Ordered(_)
+            | Self::Close => 0,
         }
     }
 
@@ -117,7 +131,9 @@ impl Command {
                 stored(Err(error));
             }
             Self::Configure { done, .. } => done(Err(error)),
-            Self::AddCounts { done, .. } | Self::RecordAnswer { done, .. } => done(Err(error)),
+            Self::AddCounts { done, .. } | Self::RecordAnswer { done, .. } | Self::KeepWebhooks { done, .. } => {
+                done(Err(error));
+            }
             Self::Keep { done, .. } => done(Err(error)),
             Self::Ordered(_) | Self::Close => {}
         }

@@ -17,7 +17,7 @@ use crate::metrics::{Commits, Stopwatch};
 use crate::number::E164;
 use crate::plan::Plan;
 use crate::slot::{EnvironmentSlot, Scope};
-use crate::store::{Batch, EventStore, NewEvent, NewRecord, Pseudonyms, StoreError};
+use crate::store::{Batch, EventStore, NewEvent, NewRecord, Pseudonyms, StoreError, WebhookValue};
 use crate::tally::Totals;
 use crate::time::Timestamp;
 use std::collections::HashMap;
@@ -47,6 +47,7 @@ pub(super) struct Group<'a> {
     pub(super) record_answers: Vec<(u128, Timestamp)>,
     /// The events of the group, if events are written.
     pub(super) feed: Option<Vec<NewEvent>>,
+    webhooks: Vec<WebhookValue>,
     pseudonyms: Pseudonyms,
     published: Option<u64>,
     place: Option<Vec<u8>>,
@@ -148,6 +149,7 @@ impl<'a> Group<'a> {
             records: Vec::new(),
             record_answers: Vec::new(),
             feed: None,
+            webhooks: Vec::new(),
             pseudonyms: Pseudonyms::default(),
             published: None,
             place: None,
@@ -192,6 +194,14 @@ impl<'a> Group<'a> {
             },
             Command::AddCounts { deltas, done } => {
                 self.pending_totals.add_counts(&self.plan, &deltas);
+                Waiting::Counted { count: 0, done }
+            }
+            Command::KeepWebhooks { values, done } => {
+                let stored = |(environment, id, part, value)| {
+                    let environment = self.plan.environment_slot(environment)?.into();
+                    Some(WebhookValue { environment, id, part, value })
+                };
+                self.webhooks.extend(values.into_iter().filter_map(stored));
                 Waiting::Counted { count: 0, done }
             }
             Command::RecordAnswer { report, done } => {
@@ -504,7 +514,7 @@ impl<'a> Group<'a> {
         let (outbox, pseudonyms) = (self.outbox.take(), std::mem::take(&mut self.pseudonyms));
         let (published, place) = (self.published.take(), self.place.take());
         let (records, record_answers) = (std::mem::take(&mut self.records), std::mem::take(&mut self.record_answers));
-        let events = self.feed.take().unwrap_or_default();
+        let (events, webhooks) = (self.feed.take().unwrap_or_default(), std::mem::take(&mut self.webhooks));
         // Configurations are rare. If a stream loses one, a whole fleet has to be repaired, so they are synced at once.
         let can_wait = !self.is_awaited && configurations.is_empty();
         Batch {
@@ -517,6 +527,7 @@ impl<'a> Group<'a> {
             records,
             record_answers,
             events,
+            webhooks,
             outbox,
             published,
             place,

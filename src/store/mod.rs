@@ -17,6 +17,7 @@ mod fleet_state;
 mod records;
 #[cfg(feature = "store")]
 mod verify;
+mod webhooks;
 
 #[cfg(feature = "store")]
 pub use self::fjall::purge::{Purged, Upkeep};
@@ -50,6 +51,7 @@ pub use fleet_state::{Entry, Pseudonyms, StoredFleetState};
 pub use records::pseudonym::pseudonym_of;
 #[cfg(feature = "store")]
 pub use verify::{Verified, verify};
+pub use webhooks::{StoredWebhooks, WebhookPart, WebhookValue};
 
 use crate::event::Configuration;
 use crate::history::Register;
@@ -186,6 +188,11 @@ pub trait EventStore: Send + 'static {
         Ok(RecordsTidied::default())
     }
 
+    /// Returns the reader of webhooks, or `None` if the store keeps none.
+    fn webhooks(&self) -> Option<Arc<dyn StoredWebhooks>> {
+        None
+    }
+
     /// Returns whether [`erasure`](Self::erasure) finds each committed erasure. Memory then need not keep them.
     fn remembers_erasures(&self) -> bool {
         false
@@ -217,6 +224,8 @@ pub struct Batch {
     pub record_answers: Vec<(u128, Timestamp)>,
     /// Events, in their order. One that an erasure of its contact covers is left out, also if the erasure is in this batch.
     pub events: Vec<NewEvent>,
+    /// Values of webhooks, in the order in which they were written.
+    pub webhooks: Vec<WebhookValue>,
     /// The events to publish to the fleet. Entry numbers rise from batch to batch. Empty without a fleet, as all
     /// further fields are.
     pub outbox: Vec<Entry>,
@@ -247,6 +256,7 @@ impl Batch {
             && self.records.is_empty()
             && self.record_answers.is_empty()
             && self.events.is_empty()
+            && self.webhooks.is_empty()
     }
 }
 

@@ -9,7 +9,7 @@ use crate::store::disk::manifest;
 use crate::store::disk::modes::Modes;
 use crate::store::disk::watermark::Watermark;
 use crate::store::error::io_error;
-use crate::store::fjall::{calls, feed, records};
+use crate::store::fjall::{calls, feed, records, webhooks};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -128,5 +128,6 @@ fn count_records(path: &Path) -> Result<(u64, u64), StoreError> {
     calls::check(&store.shared().keyspaces)?;
     records::check(&store.shared().keyspaces)?;
     feed::check(&store.shared().keyspaces)?;
+    webhooks::check(&store.shared().keyspaces)?;
     Ok(counts.into_inner().unwrap_or_else(PoisonError::into_inner))
 }

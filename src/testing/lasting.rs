@@ -10,7 +10,7 @@ use crate::store::pseudonym_of;
 use crate::store::{
     Batch, Entry, EventStore, Excerpt, Excerpts, FeedEnds, FeedPage, FeedQuery, NewEvent, NewRecord, Pseudonyms,
     RecordPage, RecordPlace, RecordQuery, StoreError, Stored, StoredCalls, StoredEvent, StoredFeed, StoredFleetState,
-    StoredRecord, StoredRecords, event_content,
+    StoredRecord, StoredRecords, StoredWebhooks, WebhookPart, WebhookValue, event_content,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,6 +35,7 @@ struct Kept {
     records: BTreeMap<(Scope, RecordPlace), NewRecord>,
     /// The events of all environments, each with its number.
     events: Vec<(u64, NewEvent)>,
+    webhooks: BTreeMap<(Scope, u128, bool), WebhookValue>,
     outbox: BTreeMap<u64, Vec<u8>>,
     /// The calls that are known by an id or a context, and their ids.
     calls: [BTreeMap<Vec<u8>, Vec<u8>>; 2],
@@ -239,6 +240,11 @@ impl EventStore for LastingStore {
                     kept.events.push((kept.events.len() as u64 + 2, new.clone()));
                 }
             }
+            for value in &batch.webhooks {
+                let key = (value.environment, value.id, value.part == WebhookPart::Settings);
+                kept.webhooks.insert(key, value.clone());
+            }
+            kept.webhooks.retain(|_, value| value.value.is_some());
             for key in &batch.pseudonyms.keys {
                 if !kept.keys.contains(key) {
                     kept.keys.push(*key);
@@ -293,12 +299,22 @@ impl EventStore for LastingStore {
         Some(Arc::new(self.clone()))
     }
 
+    fn webhooks(&self) -> Option<Arc<dyn StoredWebhooks>> {
+        Some(Arc::new(self.clone()))
+    }
+
     fn fleet_state(&self) -> Option<Arc<dyn StoredFleetState>> {
         Some(Arc::new(self.clone()))
     }
 
     fn erasure(&self, environment: Scope, contact: E164) -> Result<Option<Register>, StoreError> {
         Ok(self.kept(|kept| kept.erasure(environment, contact)))
+    }
+}
+
+impl StoredWebhooks for LastingStore {
+    fn all(&self) -> Result<Vec<WebhookValue>, StoreError> {
+        Ok(self.kept(|kept| kept.webhooks.values().cloned().collect()))
     }
 }
 

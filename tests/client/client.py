@@ -5,12 +5,17 @@ client.py URL ENVIRONMENT_TOKEN GATEWAY_TOKEN OTHER_ENVIRONMENT_TOKEN
 """
 
 import http.client
+import http.server
 import json
+import queue
 import re
 import sys
+import threading
 import uuid
 from datetime import datetime, timedelta, timezone
 from urllib.parse import quote, urlsplit
+
+from standardwebhooks import Webhook, WebhookVerificationError
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z\Z")
@@ -369,6 +374,64 @@ def events(client, gateway, route):
     gateway.refused("GET", "/events", None, 403, "UNAUTHORIZED")
 
 
+def webhooks(client, gateway, route):
+    received = queue.Queue()
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            received.put((dict(self.headers), self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/hook"
+    shown = {
+        "id": AN_ID, "url": url, "types": ["route.decided"], "description": "", "status": "active", "disabled_reason": None,
+        "disabled_at": None, "failing_since": None, "waiting": 0, "missed": 0, "old_secret_until": None, "created_at": A_TIME,
+    }
+    created = client.data("POST", "/webhooks", {"url": url, "types": ["route.decided"]}, 201)
+    secret = created.pop("secret")
+    same(created, shown)
+    same(client.data("GET", "/webhooks"), [shown])
+    path = f"/webhooks/{created['id']}"
+    same(client.data("GET", path), shown)
+    decided = route("+15557654328")
+    headers, body = received.get(timeout=30)
+    message = Webhook(secret).verify(body, headers)
+    same([message["type"], message["timestamp"]], ["route.decided", A_TIME])
+    same(message["data"]["decision_id"], decided["decision_id"])
+    try:
+        Webhook(secret).verify(body + b" ", headers)
+    except WebhookVerificationError:
+        pass
+    else:
+        raise AssertionError("a changed message was accepted")
+    tested = client.data("POST", f"{path}/test")
+    headers, body = received.get(timeout=30)
+    same(Webhook(secret).verify(body, headers), {"type": "webhook.test", "timestamp": A_TIME, "data": {"webhook_id": created["id"]}})
+    attempt = {"at": A_TIME, "attempt": 1, "is_accepted": True, "response_status": 204, "error": None}
+    same({**tested, "took_ms": 0}, attempt | {"message_id": headers["webhook-id"], "type": "webhook.test", "took_ms": 0})
+    same([one["type"] for one in client.data("GET", f"{path}/deliveries")], ["webhook.test", "route.decided"])
+    rotated = client.data("POST", f"{path}/rotate", {"overlap_seconds": 60}, 201)
+    client.ask("POST", f"{path}/test")
+    headers, body = received.get(timeout=30)
+    for valid in [secret, rotated["secret"]]:
+        Webhook(valid).verify(body, headers)
+    same({**rotated, "secret": secret}, shown | {"old_secret_until": A_TIME, "secret": secret})
+    same(client.data("PUT", path, {"enabled": False})["disabled_reason"], "by_request")
+    same(client.data("PUT", path, {"enabled": True, "description": "CRM"})["description"], "CRM")
+    client.invalid("POST", "/webhooks", {"url": "https://10.0.0.1/"}, "url")
+    client.invalid("POST", "/webhooks", {"url": url, "types": []}, "types")
+    client.ask("DELETE", path)
+    client.refused("GET", path, None, 404, "WEBHOOK_NOT_FOUND")
+    gateway.refused("GET", "/webhooks", None, 403, "UNAUTHORIZED")
+    server.shutdown()
+
+
 def who_may(client, gateway, other, nobody, source, number):
     nobody.refused("GET", "/agents", None, 401, "INVALID_TOKEN")
     gateway.refused("GET", "/agents", None, 403, "UNAUTHORIZED")
@@ -404,6 +467,7 @@ def main():
     changes(client, source)
     routes(client, route)
     events(client, gateway, route)
+    webhooks(client, gateway, route)
     service(nobody)
     print("the page of the contract is kept")
 

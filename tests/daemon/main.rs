@@ -22,3 +22,4 @@ mod tls_commands;
 mod token;
 mod upkeep;
 mod verify;
+mod webhooks;

@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 # The environment's dial plan determines which texts are phone numbers, so a schema cannot express it. This form is always valid.
 schemathesis.openapi.format("phone-number", st.from_regex(r"\A\+[1-9][0-9]{0,14}\Z"))
 
+# The daemon decides which addresses webhooks may send to, so a schema cannot express it. No name below `example` has an address.
+schemathesis.openapi.format("https-url", st.from_regex(r"\Ahttps://[a-z]{1,20}\.example/[a-z0-9]{0,20}\Z"))
+
 # Calls are accepted from 2020 on and not from the future. A schema has no clock, so it cannot express that.
 schemathesis.openapi.format(
     "date-time",
@@ -53,6 +56,9 @@ BEYOND_SCHEMAS = {
     # The environment depends on the role and on the existing environments, and a time must be in the future.
     ("POST", "/api/v1/tokens"): {"environment_id", "expires_at"},
     ("POST", "/api/v1/tokens/{token}/rotate"): {"expires_at"},
+    # The address must be one that the daemon may send to.
+    ("POST", "/api/v1/webhooks"): {"url"},
+    ("PUT", "/api/v1/webhooks/{webhook}"): {"url"},
     # An agent that lacks something cannot be published.
     ("POST", "/api/v1/agents/{agent}/publish"): {"direction", "phone_number_ids"},
 }

@@ -25,6 +25,8 @@ pub mod own_process;
 #[cfg(feature = "nats")]
 pub mod ports;
 pub mod random;
+#[cfg(feature = "http")]
+pub mod receiver;
 #[cfg(feature = "__testing")]
 pub mod scenarios;
 #[cfg(feature = "http")]

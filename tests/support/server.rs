@@ -7,13 +7,15 @@ use super::described;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
-use dialback::http::{Api, EXPOSED, Limits, Token, router};
+use dialback::http::{Api, EXPOSED, Limits, Message, Sender, Sent, Token, router};
 use dialback::service::{FeedSettings, RecordSettings};
 use dialback::store::{EventStore, MemoryStore};
 use dialback::{Change, DialPlan, Engine, EnvironmentId, Lookback, Role, Service, Timestamp, TokenId};
 use serde_json::{Value, json};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tower::ServiceExt;
 
 /// 2026-06-01T12:00:00Z, the time of each server at its start. Its clock stands still.
@@ -21,6 +23,23 @@ pub const START: Timestamp = Timestamp::from_secs(1_780_315_200);
 
 /// The header fields that pages of other origins can read anyway, and those that are for connections and caches.
 const UNEXPOSED: [&str; 5] = ["connection", "content-length", "content-type", "date", "vary"];
+
+/// A sender of webhooks whose receivers do not answer.
+struct NoReceivers;
+
+impl Sender for NoReceivers {
+    fn check(&self, url: &str) -> Result<(), &'static str> {
+        if url.starts_with("https://") { Ok(()) } else { Err("must begin with https://") }
+    }
+
+    fn most(&self) -> usize {
+        16
+    }
+
+    fn send(&self, _: Message) -> Pin<Box<dyn Future<Output = Sent> + Send>> {
+        Box::pin(async { Sent::Failed("the connection was refused") })
+    }
+}
 
 /// A server and the parts it was started with.
 pub struct Server {
@@ -97,6 +116,12 @@ impl Server {
         let clock = Arc::clone(&now);
         let api = Api::new(Arc::clone(&service), Arc::new(move || *clock.lock().expect("not poisoned")));
         let api = api.with_reload(Arc::new(|| Ok(vec!["listen".into()]))).refusing_unknown_fields(true);
+        // Some tests run without a runtime until they send a request.
+        let api = match Handle::try_current() {
+            Ok(handle) => api.with_webhooks(Arc::new(NoReceivers), handle),
+            Err(_) => api,
+        };
+        api.start_webhooks().expect("it reads");
         Self { router: router(set_up(api)), service, environment, other_environment, now, tokens }
     }
 

@@ -3,7 +3,7 @@
 use super::events::EventsMeta;
 use crate::http::middleware::work::pause;
 use crate::http::response::error::Refusal;
-use crate::http::response::event::{ShownEvent, shown};
+use crate::http::response::event::{ShownEvent, cursor, shown};
 use crate::http::response::list::write;
 use crate::http::response::reply;
 use crate::store::{FeedEnds, FeedPage, StoredEvent};
@@ -36,7 +36,7 @@ impl Place {
 
     /// Returns the cursor of an event.
     pub(super) fn write(&self, number: u64) -> String {
-        format!("{:08x}{number:016x}", u32::from_be_bytes(self.ends.origin))
+        cursor(&self.ends, number)
     }
 
     /// Checks that nothing after this place was removed, and that it belongs to this feed.

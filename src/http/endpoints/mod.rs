@@ -24,4 +24,6 @@ pub(super) mod route;
 pub(super) mod routes;
 pub(super) mod statistics;
 pub(super) mod tokens;
+pub(super) mod webhook_attempts;
+pub(super) mod webhooks;
 pub(super) mod what_if;

@@ -184,6 +184,45 @@ pub(in crate::http) fn events() -> Value {
     json!([{"cursor": CURSOR, "type": "call.recorded", "at": CREATED_AT, "data": call}])
 }
 
+/// The webhook.
+pub(in crate::http) const WEBHOOK: &str = "4c3b2a19-0817-4f6e-9d5c-4b3a29180716";
+
+/// The address that the webhook sends to.
+pub(in crate::http) const RECEIVER: &str = "https://crm.example.com/dialback";
+
+/// The webhook without its secret.
+pub(in crate::http) fn webhook() -> Value {
+    json!({
+        "id": WEBHOOK, "url": RECEIVER, "types": ["call.recorded", "route.decided"], "description": "CRM",
+        "status": "active", "disabled_reason": null, "disabled_at": null, "failing_since": null, "waiting": 0,
+        "missed": 0, "old_secret_until": null, "created_at": CREATED_AT,
+    })
+}
+
+/// The webhook with its secret.
+pub(in crate::http) fn webhook_with_secret() -> Value {
+    let mut webhook = webhook();
+    webhook["secret"] = "whsec_Q0hBTkdFTUVDSEFOR0VNRUNIQU5HRU1FQ0hBTkdFTUU=".into();
+    webhook
+}
+
+/// A message that was accepted.
+pub(in crate::http) fn attempt() -> Value {
+    json!({
+        "message_id": format!("msg_{CURSOR}"), "type": "call.recorded", "at": CREATED_AT, "attempt": 1,
+        "is_accepted": true, "response_status": 204, "error": null, "took_ms": 31,
+    })
+}
+
+/// A test message whose receiver did not answer.
+pub(in crate::http) fn test_attempt() -> Value {
+    json!({
+        "message_id": "msg_test_4c3b2a1908174f6e9d5c4b3a29180716", "type": "webhook.test", "at": CREATED_AT,
+        "attempt": 1, "is_accepted": false, "response_status": null, "error": "the connection was refused",
+        "took_ms": 2,
+    })
+}
+
 /// That record with its summary and its steps.
 pub(in crate::http) fn traced_record() -> Value {
     let mut traced = record();

@@ -97,6 +97,33 @@ pub(in crate::http) fn event_kind() -> Object {
     one_of(EventKind::ALL.map(EventKind::name))
 }
 
+/// A list of types of events.
+pub(in crate::http) fn event_kinds() -> Array {
+    ArrayBuilder::new().items(event_kind()).min_items(Some(1)).build()
+}
+
+/// A list of types of events, or null.
+pub(in crate::http) fn event_kinds_or_null() -> Array {
+    ArrayBuilder::new().schema_type(or_null(Type::Array)).items(event_kind()).min_items(Some(1)).build()
+}
+
+/// The address of a webhook in a request.
+pub(in crate::http) fn receiver() -> Object {
+    let format = SchemaFormat::Custom("https-url".into());
+    ObjectBuilder::new().schema_type(Type::String).format(Some(format)).max_length(Some(2048)).build()
+}
+
+/// The status of a webhook.
+pub(in crate::http) fn webhook_status() -> Object {
+    one_of(["active", "failing", "disabled"])
+}
+
+/// Why a webhook is disabled, or null.
+pub(in crate::http) fn why_disabled() -> Object {
+    let words = [json!("by_request"), json!("gone"), json!("failing"), Value::Null];
+    ObjectBuilder::new().schema_type(or_null(Type::String)).enum_values(Some(words)).build()
+}
+
 pub(in crate::http) fn reason() -> Object {
     one_of(Reason::ALL.map(Reason::name))
 }

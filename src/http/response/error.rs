@@ -213,6 +213,28 @@ impl Refusal {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "RECORD_DAMAGED", message)
     }
 
+    pub(in crate::http) fn no_webhooks() -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "NOT_STORED", "This service keeps no events, or sends no webhooks")
+    }
+
+    pub(in crate::http) fn webhook_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "WEBHOOK_NOT_FOUND", "Webhook not found")
+    }
+
+    pub(in crate::http) fn too_many_tests() -> Self {
+        let message = "Too many tests of webhooks are under way: retry when they have ended";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_TESTS", message)
+    }
+
+    pub(in crate::http) fn webhook_exists() -> Self {
+        Self::new(StatusCode::CONFLICT, "WEBHOOK_EXISTS", "The environment has a webhook with this id")
+    }
+
+    pub(in crate::http) fn too_many_webhooks() -> Self {
+        let message = "This environment, or this service, has as many webhooks as it may have: delete one";
+        Self::new(StatusCode::CONFLICT, "QUOTA_EXCEEDED", message)
+    }
+
     pub(in crate::http) fn no_events() -> Self {
         Self::new(StatusCode::NOT_IMPLEMENTED, "NOT_STORED", "This service keeps no events")
     }

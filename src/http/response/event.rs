@@ -4,7 +4,7 @@ use super::actor::ShownActor;
 use super::recorded::{ShownRecord, shown_decision};
 use super::time_text;
 use crate::http::openapi::schema;
-use crate::store::{EventContent, FeedCall, FeedChange, RecordPlace, StoredEvent};
+use crate::store::{EventContent, FeedCall, FeedChange, FeedEnds, RecordPlace, StoredEvent};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -78,10 +78,24 @@ impl ShownEvent {
         self.kind
     }
 
+    /// Returns when it happened.
+    pub(in crate::http) fn at(&self) -> &str {
+        &self.at
+    }
+
+    pub(in crate::http) fn data(&self) -> &ShownData {
+        &self.data
+    }
+
     /// Returns the place of the event.
     pub(in crate::http) fn cursor(&self) -> &str {
         &self.cursor
     }
+}
+
+/// Returns the cursor of an event of this feed: the origin of the feed, and the number of the event.
+pub(in crate::http) fn cursor(ends: &FeedEnds, number: u64) -> String {
+    format!("{:08x}{number:016x}", u32::from_be_bytes(ends.origin))
 }
 
 /// Returns an event, or `None` if it is damaged.

@@ -1,7 +1,7 @@
 //! A data directory: created by dialback, in a known format, and locked by one process.
 //!
 //! ```text
-//! DIR/dialback.json   {"format":9}: marks the directory as dialback's, with its format. Named `dialback.json.new` while the
+//! DIR/dialback.json   {"format":10}: marks the directory as dialback's, with its format. Named `dialback.json.new` while the
 //!                     directory is being created.
 //! DIR/lock            locked (flock) for as long as a process uses the directory
 //! DIR/watermark       the highest commit that was certainly durable when this was written; see `watermark.rs`
@@ -28,7 +28,8 @@ use std::path::{Path, PathBuf};
 /// 7. Calls that are known by an id or a context.
 /// 8. Decision records.
 /// 9. Feeds of events.
-pub(in crate::store) const FORMAT: u64 = 9;
+/// 10. Webhooks.
+pub(in crate::store) const FORMAT: u64 = 10;
 /// The first format with erasures under pseudonyms.
 pub(in crate::store) const FORMAT_OF_ERASURES: u64 = 3;
 /// The first format with statistics and the decision key.

@@ -7,6 +7,7 @@ use crate::store::records::keys::unpack_scope;
 use crate::store::records::record_key;
 use crate::store::records::register::read_register;
 use crate::store::records::tally_key;
+use crate::store::records::webhook_key;
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Timestamp;
 use fjall::compaction::filter::{CompactionFilter, CompactionFilterResult, Context, Factory, ItemAccessor, Verdict};
@@ -68,6 +69,7 @@ pub(in crate::store) struct Expiry {
     calls: Arc<CallsFactory>,
     ids: Arc<CallsFactory>,
     records: Arc<EnvironmentsFactory>,
+    webhooks: Arc<EnvironmentsFactory>,
 }
 
 impl Expiry {
@@ -87,6 +89,7 @@ impl Expiry {
             statistics: of_environments("environments", |item| Ok(tally_key::environment(item.key()).map(Scope::from))),
             // Expired ones are removed by steps that also count them.
             records: of_environments("record environments", of_record),
+            webhooks: of_environments("webhook environments", |item| Ok(webhook_key::environment(item.key()))),
             calls: Arc::new(of_calls(|item| Ok(time_of_call(item.key())), false)),
             ids: Arc::new(of_calls(|item| Ok(time_of_id(&item.value()?)), true)),
         }
@@ -100,6 +103,7 @@ impl Expiry {
             "contexts" => Some(Arc::clone(&self.calls) as Arc<dyn Factory>),
             "call_ids" => Some(Arc::clone(&self.ids) as Arc<dyn Factory>),
             "records" | "feed" => Some(Arc::clone(&self.records) as Arc<dyn Factory>),
+            "webhooks" => Some(Arc::clone(&self.webhooks) as Arc<dyn Factory>),
             _ => None,
         }
     }

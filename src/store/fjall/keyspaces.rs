@@ -14,6 +14,7 @@
 //! | `call_ids` | see [`calls`](crate::store::calls) | the pairs of their ids |
 //! | `records` | see [`record_key`](crate::store::records::record_key) | decision records |
 //! | `feed` | see [`feed_key`](crate::store::records::feed_key) | the feeds of events |
+//! | `webhooks` | see [`webhook_key`](crate::store::records::webhook_key) | values of the service, as JSON |
 //! | `padding` | `0` | padding; see `rotation.rs` |
 
 use super::expiry::{Expiry, Floor, RetiredScopes};
@@ -33,7 +34,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The keyspaces, each with the first format that has it.
-const KEYSPACES: [(&str, u64); 12] = [
+const KEYSPACES: [(&str, u64); 13] = [
     ("configurations", 1),
     ("registers", 1),
     ("commits", 2),
@@ -46,6 +47,7 @@ const KEYSPACES: [(&str, u64); 12] = [
     ("call_ids", 7),
     ("records", 8),
     ("feed", 9),
+    ("webhooks", 10),
 ];
 
 /// The size of the engine's tables.
@@ -121,6 +123,7 @@ pub(in crate::store) struct Keyspaces {
     pub(in crate::store) call_ids: Keyspace,
     pub(in crate::store) records: Keyspace,
     pub(in crate::store) feed: Keyspace,
+    pub(in crate::store) webhooks: Keyspace,
     pub(in crate::store) database: Database,
     pub(in crate::store) floor: Floor,
     /// The scopes of deleted environments.
@@ -130,10 +133,21 @@ pub(in crate::store) struct Keyspaces {
 
 impl Keyspaces {
     /// Returns all keyspaces that hold records: all but the padding.
-    pub(in crate::store) fn all(&self) -> [&Keyspace; 11] {
-        let Self { configurations, registers, commits, erasures, settings, statistics, outbox, contexts, .. } = self;
-        let (call_ids, records, feed) = (&self.call_ids, &self.records, &self.feed);
-        [configurations, registers, commits, erasures, settings, statistics, outbox, contexts, call_ids, records, feed]
+    pub(in crate::store) fn all(&self) -> [&Keyspace; 12] {
+        [
+            &self.configurations,
+            &self.registers,
+            &self.commits,
+            &self.erasures,
+            &self.settings,
+            &self.statistics,
+            &self.outbox,
+            &self.contexts,
+            &self.call_ids,
+            &self.records,
+            &self.feed,
+            &self.webhooks,
+        ]
     }
 }
 
@@ -194,6 +208,7 @@ impl Keyspaces {
             call_ids,
             records,
             feed,
+            webhooks,
         ] = KEYSPACES.map(|(name, _)| database.keyspace(name, || tables.of_keyspace()));
         Ok(Self {
             configurations: configurations?,
@@ -208,6 +223,7 @@ impl Keyspaces {
             call_ids: call_ids?,
             records: records?,
             feed: feed?,
+            webhooks: webhooks?,
             database,
             floor,
             retired,

@@ -18,3 +18,4 @@ pub(super) mod scan;
 pub(super) mod shared;
 mod shelves;
 pub(super) mod store;
+pub(super) mod webhooks;

@@ -154,6 +154,7 @@ impl<'a> Due<'a> {
             (has_known, &keyspaces.contexts),
             (has_known, &keyspaces.call_ids),
             (has_retired, &keyspaces.statistics),
+            (has_retired, &keyspaces.webhooks),
             (outbox_removals.is_some(), &keyspaces.outbox),
             (record_removals.is_some() || has_retired, &keyspaces.records),
             (feed_removals.is_some() || has_retired, &keyspaces.feed),

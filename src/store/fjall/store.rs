@@ -15,6 +15,7 @@ use super::removals::Removals;
 use super::scan::scan;
 use super::shared::{FjallReader, Shared};
 use super::shelves::Shelves;
+use super::webhooks;
 use crate::history::Register;
 use crate::number::E164;
 use crate::slot::Scope;
@@ -33,7 +34,7 @@ use crate::store::records::register::{erasure_key, register_value};
 use crate::store::records::tally_key;
 use crate::store::{
     Batch, Durability, EventStore, Excerpts, Export, RecordLimits, RecordsTidied, StoreError, Stored, StoredCalls,
-    StoredFeed, StoredFleetState, StoredRecords,
+    StoredFeed, StoredFleetState, StoredRecords, StoredWebhooks,
 };
 use crate::time::Timestamp;
 use fjall::{OwnedWriteBatch, PersistMode};
@@ -254,6 +255,7 @@ impl EventStore for FjallStore {
         fleet::write(&self.shared, batch, &mut write)?;
         let is_record_removal = records::write(&self.shared, batch, &mut write);
         let is_feed_removal = feed::write(&self.shared, batch, &mut write);
+        webhooks::write(keyspaces, batch, &mut write);
         calls::write(keyspaces, &batch.calls, &mut write);
         is_removal |= batch.calls.has_removals() || calls::has_before(&batch.calls, |at| keyspaces.floor.is_after(at));
         let shared = Arc::clone(&self.shared);
@@ -380,6 +382,11 @@ impl EventStore for FjallStore {
             self.shared.feed_removals.note();
         }
         Ok(tidied)
+    }
+
+    fn webhooks(&self) -> Option<Arc<dyn StoredWebhooks>> {
+        (self.durability != Durability::Memory)
+            .then(|| Arc::new(FjallReader::new(&self.shared)) as Arc<dyn StoredWebhooks>)
     }
 
     fn remembers_erasures(&self) -> bool {

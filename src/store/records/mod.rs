@@ -9,3 +9,4 @@ pub(super) mod pseudonym;
 pub(super) mod record_key;
 pub(super) mod register;
 pub(super) mod tally_key;
+pub(super) mod webhook_key;

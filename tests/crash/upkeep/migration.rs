@@ -68,7 +68,7 @@ fn open_in_this_process() {
 }
 
 fn is_current(path: &Path) -> bool {
-    fs::read(path.join("dialback.json")).is_ok_and(|text| text == b"{\"format\":9}\n")
+    fs::read(path.join("dialback.json")).is_ok_and(|text| text == b"{\"format\":10}\n")
 }
 
 impl Judge for Migration {

@@ -39,5 +39,6 @@ mod scenarios;
 mod statistics;
 mod tenants;
 mod unknown_fields;
+mod webhooks;
 mod what_if;
 mod wire;

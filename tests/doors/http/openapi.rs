@@ -16,6 +16,7 @@ const CALLBACK: &str = "c7d2a8f4-91b3-4e0a-8f57-2b6c9d1e0f83";
 const DRAFT: &str = "e3a90b76-5c18-4f2d-b64e-7d8c0a1f2b95";
 const NUMBER: &str = "0d4e6f28-7b9a-4c13-a5d6-8e7f9b0c1d2a";
 const UNUSED_NUMBER: &str = "b2c3d4e5-f607-4819-aa2b-3c4d5e6f7081";
+const WEBHOOK: &str = "4c3b2a19-0817-4f6e-9d5c-4b3a29180716";
 const DIALED: &str = "+15551234567";
 const CONTACT: &str = "+15557654321";
 
@@ -48,6 +49,9 @@ async fn sample() -> Server {
         "call_id": "call-4711", "context": {"order": 7},
     });
     assert_eq!(client.post("/calls", call).await.status, 202);
+    let webhook = json!({"id": WEBHOOK, "url": "https://crm.example.com/dialback", "description": "CRM"});
+    assert_eq!(client.post("/webhooks", webhook).await.status, 201);
+    assert_eq!(client.post(&format!("/webhooks/{WEBHOOK}/test"), json!({})).await.status, 200);
     server
 }
 

@@ -83,6 +83,15 @@ pub(crate) async fn endpoints(server: &Server) -> Vec<Endpoint> {
     let routed = routed["decision_id"].as_str().expect("an id");
     add(For::Tenants, Method::GET, &format!("/routes/{routed}"), None);
     add(For::Tenants, Method::GET, "/events", None);
+    let webhook = "/webhooks/00000000-0000-4000-8000-000000000000";
+    add(For::Tenants, Method::GET, "/webhooks", None);
+    add(For::Tenants, Method::POST, "/webhooks", Some(json!({"url": "https://example.com/"})));
+    add(For::Tenants, Method::GET, webhook, None);
+    add(For::Tenants, Method::PUT, webhook, Some(json!({"url": "https://example.com/"})));
+    add(For::Tenants, Method::DELETE, webhook, None);
+    add(For::Tenants, Method::POST, &format!("{webhook}/rotate"), Some(json!({})));
+    add(For::Tenants, Method::POST, &format!("{webhook}/test"), None);
+    add(For::Tenants, Method::GET, &format!("{webhook}/deliveries"), None);
     add(For::Operators, Method::GET, "/environments", None);
     add(For::Operators, Method::POST, "/environments", Some(json!({"name": "New"})));
     add(For::Operators, Method::POST, "/reload", None);
@@ -213,7 +222,8 @@ async fn malformed_body_is_rejected_without_change() {
             (Some("application/x-www-form-urlencoded"), text.clone().into_bytes(), 415, "UNSUPPORTED_MEDIA_TYPE"),
         ] {
             // All fields of a dry run, of a rotation and of an update are optional.
-            let is_update = method == Method::PUT && (text.contains("\"name\"") || path.starts_with("/environments/"));
+            let is_update = method == Method::PUT
+                && (text.contains("\"name\"") || path.starts_with("/environments/") || path.starts_with("/webhooks/"));
             let has_no_duty = path.ends_with("/check-constraints") || path.ends_with("/rotate") || is_update;
             if body == b"{}" && has_no_duty {
                 continue;

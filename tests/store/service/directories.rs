@@ -88,11 +88,11 @@ fn store_without_a_marker_is_not_an_incomplete_directory() {
 fn directory_of_a_newer_format_is_rejected_as_newer() {
     for lock in [true, false] {
         let directory = used();
-        fs::write(directory.path().join("dialback.json"), "{\"format\":10}").expect("written");
+        fs::write(directory.path().join("dialback.json"), "{\"format\":11}").expect("written");
         if !lock {
             fs::remove_file(directory.path().join("lock")).expect("removed");
         }
-        refused(directory.path(), |error| matches!(error, StoreError::Newer { found: 10, known: 9, .. }));
+        refused(directory.path(), |error| matches!(error, StoreError::Newer { found: 11, known: 10, .. }));
     }
 }
 
@@ -124,7 +124,7 @@ fn directory_of_format_1_is_converted() {
     assert_eq!(ask_all(&service), before);
     service.record(vec![call_to(700, Moment(2), Outcome::Busy)]).expect("it is durable");
     drop(service);
-    assert_eq!(fs::read_to_string(path.join("dialback.json")).expect("readable"), "{\"format\":9}\n");
+    assert_eq!(fs::read_to_string(path.join("dialback.json")).expect("readable"), "{\"format\":10}\n");
     let service = open(path);
     assert_eq!(ask_all(&service), before);
     assert_eq!(ask(&service, 700).reason, Reason::Matched);

@@ -81,7 +81,7 @@ fn directory_of_an_older_format_is_converted() {
         write(format, &path, &[changes()], &registers(10_000));
         check(&path, 10_000);
         let marker = fs::read_to_string(path.join("dialback.json")).expect("there");
-        assert_eq!(marker, "{\"format\":9}\n");
+        assert_eq!(marker, "{\"format\":10}\n");
         // The directory is in the current format: it is not converted again, and the erasures are still there.
         let service = open(&path);
         assert_eq!(service.record(vec![call_to(0, Moment(2), Outcome::Busy)]), Ok(vec![Ok(Applied::Ignored)]));
@@ -165,13 +165,16 @@ fn older_directory_gets_statistics_and_one_that_lost_them_is_damaged() {
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     mark(path, 4);
     assert_eq!(ask_all(&open(path)), before);
-    assert_eq!(fs::read_to_string(path.join("dialback.json")).expect("there"), "{\"format\":9}\n");
+    assert_eq!(fs::read_to_string(path.join("dialback.json")).expect("there"), "{\"format\":10}\n");
     assert_eq!(open(path).secret(), Some(secret), "made once");
-    // Remove the feed, which format 8 did not have, then also the decision records, which format 7 did not have, and the ids and
-    // contexts, which format 6 did not have.
-    for (format, newer) in
-        [(8, &["feed"][..]), (7, &["feed", "records"]), (6, &["feed", "records", "contexts", "call_ids"])]
-    {
+    // Remove the webhooks, which format 9 did not have, then also the feed, which format 8 did not have, the decision records,
+    // which format 7 did not have, and the ids and contexts, which format 6 did not have.
+    for (format, newer) in [
+        (9, &["webhooks"][..]),
+        (8, &["webhooks", "feed"]),
+        (7, &["webhooks", "feed", "records"]),
+        (6, &["webhooks", "feed", "records", "contexts", "call_ids"]),
+    ] {
         let database = Database::builder(path.join("store")).open().expect("it opens");
         for name in newer {
             let keyspace = database.keyspace(name, KeyspaceCreateOptions::default).expect("there");
@@ -182,7 +185,7 @@ fn older_directory_gets_statistics_and_one_that_lost_them_is_damaged() {
         assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
         mark(path, format);
         assert_eq!(ask_all(&open(path)), before);
-        assert_eq!(fs::read_to_string(path.join("dialback.json")).expect("there"), "{\"format\":9}\n");
+        assert_eq!(fs::read_to_string(path.join("dialback.json")).expect("there"), "{\"format\":10}\n");
     }
 }
 

@@ -52,7 +52,7 @@ fn keyspace_of_another_directory_is_damage() {
         .map(|(name, _)| name)
         .filter(|name| !name.ends_with("/0"))
         .collect();
-    assert_eq!(folders.len(), 12, "{folders:?}");
+    assert_eq!(folders.len(), 13, "{folders:?}");
     for folder in folders {
         let mixed = tempfile::tempdir().expect("a directory");
         let of = |all: &tempfile::TempDir, ours: bool| {
@@ -77,7 +77,7 @@ fn directory_without_its_empty_files_opens_and_recreates_them() {
     };
     let names = empty(directory.path());
     assert!(names.iter().any(|name| name == "store/lock"), "{names:?}");
-    assert_eq!(names.iter().filter(|name| name.contains("installation-")).count(), 13, "{names:?}");
+    assert_eq!(names.iter().filter(|name| name.contains("installation-")).count(), 14, "{names:?}");
     for name in &names {
         fs::remove_file(directory.path().join(name)).expect("removed");
     }

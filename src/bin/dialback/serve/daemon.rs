@@ -66,10 +66,12 @@ pub(crate) fn run(options: &ServeOptions, started: Started) -> Result<ExitCode, 
     let api = api.serving_while_loading(options.serve_while_loading).with_addresses(checked.addresses.clone());
     let api = api.with_upkeep(Arc::clone(&upkeep_counts)).with_workers(runtimes.work.handle().clone());
     let api = api.with_reload(Arc::new(move || reload.run_and_log()));
+    let api = options.webhooks.send_for(api, runtimes.work.handle())?;
     let urls = sockets.urls();
     runtimes.routes.block_on(async {
         let stop = Stop::listen()?;
         // The doors are open until this is dropped.
+        let webhooks = api.clone();
         let (_doors, listeners) = open(options, checked, sockets, &service, api)?;
         let ready = async {
             is_loaded.await.map_err(|_| Failure::new("the loading thread ended without a result"))??;
@@ -80,6 +82,7 @@ pub(crate) fn run(options: &ServeOptions, started: Started) -> Result<ExitCode, 
             if options.durability != Durability::Memory {
                 retention::start(upkeep, &service, upkeep_counts, options.data.data.clone(), options.purge_every)?;
             }
+            webhooks.start_webhooks()?;
             // The file contains an operator token, with which commands can send any request.
             let file = DaemonFile::write(&options.data.data, &urls.commands, &urls.clients, &operator.secret)?;
             supervisor::ready();
@@ -91,7 +94,9 @@ pub(crate) fn run(options: &ServeOptions, started: Started) -> Result<ExitCode, 
             ended = &mut serving => return ended,
             file = ready => file?,
         };
-        serving.await
+        let ended = serving.await;
+        webhooks.stop_webhooks().await;
+        ended
     })
 }
 

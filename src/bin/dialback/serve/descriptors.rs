@@ -4,10 +4,14 @@ use super::budgets::Budgets;
 use crate::failure::Failure;
 use dialback::admission::WAITING;
 use dialback::store::descriptors;
+use std::ops::RangeInclusive;
 use tracing::{debug, warn};
 
 /// Descriptors for standard streams, listeners, event queues, commands, and a fleet's stream.
 const OTHER: u64 = 48;
+
+/// The fewest and the most connections of webhooks at a time. As many more may be open without a message.
+const WEBHOOKS: RangeInclusive<u64> = 4..=1024;
 
 /// The fewest connections for which a listener is useful.
 const FEWEST: u64 = 8;
@@ -18,7 +22,7 @@ const FEWEST: u64 = 8;
 /// The limit leaves room for fewer than a few connections.
 pub(crate) fn share_out(budgets: Budgets) -> Result<Budgets, Failure> {
     let Some(limit) = descriptors::raise_limit() else { return Ok(budgets) };
-    let reserved = descriptors::needed(Some(limit)) + OTHER + WAITING as u64 * budgets.listeners();
+    let reserved = fixed(limit) + WAITING as u64 * budgets.listeners();
     let wanted = budgets.total();
     let shared = fit(budgets, limit.saturating_sub(reserved)).ok_or_else(|| too_few(limit, budgets))?;
     if shared == budgets {
@@ -50,6 +54,20 @@ fn fit(budgets: Budgets, room: u64) -> Option<Budgets> {
     Some(budgets.map(lowered))
 }
 
+/// Returns the number of connections that webhooks may use at a time.
+pub(crate) fn of_webhooks() -> usize {
+    usize::try_from(webhooks(descriptors::raise_limit().unwrap_or(u64::MAX))).unwrap_or(usize::MAX)
+}
+
+fn webhooks(limit: u64) -> u64 {
+    (limit / 32).clamp(*WEBHOOKS.start(), *WEBHOOKS.end())
+}
+
+/// Returns the descriptors that are not for connections of clients.
+fn fixed(limit: u64) -> u64 {
+    descriptors::needed(Some(limit)) + OTHER + 2 * webhooks(limit)
+}
+
 fn too_few(limit: u64, budgets: Budgets) -> Failure {
     let needed = least(budgets);
     Failure::new(format!(
@@ -63,7 +81,7 @@ fn too_few(limit: u64, budgets: Budgets) -> Failure {
 fn least(budgets: Budgets) -> u64 {
     let mut limit = 0;
     loop {
-        let needed = descriptors::needed(Some(limit)) + OTHER + FEWEST * budgets.listeners();
+        let needed = fixed(limit) + FEWEST * budgets.listeners();
         if needed <= limit {
             return limit;
         }
@@ -80,8 +98,7 @@ mod tests {
         let few = Budgets::of_front(4, None);
         let many = Budgets { sip: 4096, sip_listeners: 2, agi: 1024, ..Budgets::of_front(512, Some(0)) };
         for budgets in [few, Budgets::of_front(512, None), many.with_metrics(true).with_side(true)] {
-            let starts =
-                |limit: u64| fit(budgets, limit.saturating_sub(descriptors::needed(Some(limit)) + OTHER)).is_some();
+            let starts = |limit: u64| fit(budgets, limit.saturating_sub(fixed(limit))).is_some();
             let least = least(budgets);
             assert!(starts(least), "{least}: {budgets:?}");
             // A daemon with few connections needs less than a useful number for each listener.

@@ -25,6 +25,7 @@ mod sockets;
 mod stall;
 mod started;
 mod tls;
+mod webhooks;
 mod wire;
 
 pub(crate) use connections::Listener;

@@ -10,6 +10,7 @@ use super::fleet::FleetOptions;
 use super::limits::LimitOptions;
 use super::sip::SipOptions;
 use super::tls::TlsOptions;
+use super::webhooks::WebhookOptions;
 use crate::address_space;
 use crate::data::DataOptions;
 use crate::failure::Failure;
@@ -90,6 +91,8 @@ pub(crate) struct ServeOptions {
     pub(super) agi: AgiOptions,
     #[command(flatten)]
     pub(super) fleet: FleetOptions,
+    #[command(flatten)]
+    pub(super) webhooks: WebhookOptions,
     #[command(flatten)]
     pub(super) limits: LimitOptions,
     #[command(flatten)]
