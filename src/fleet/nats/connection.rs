@@ -39,7 +39,7 @@ pub(super) struct Connection {
     pub(super) options: NatsOptions,
     pub(super) subjects: Subjects,
     pub(super) context: Context,
-    client: Client,
+    pub(super) client: Client,
     state: watch::Receiver<State>,
 }
 
