@@ -127,8 +127,9 @@ fn reports_of_one_call_reach_one_register_in_any_order() {
             // All by the id, and all without one.
             for outcome in order {
                 let name = format!("call-{number}");
-                record(&service, report_to(contact(number), ago(HOUR), *outcome, &name, "")).expect("durable");
-                record(&service, plain(contact(number + 100), ago(HOUR), *outcome)).expect("durable");
+                let _applied =
+                    record(&service, report_to(contact(number), ago(HOUR), *outcome, &name, "")).expect("durable");
+                let _applied = record(&service, plain(contact(number + 100), ago(HOUR), *outcome)).expect("durable");
             }
             for to in [contact(number), contact(number + 100)] {
                 assert_eq!(last(&service, to), Some((ago(HOUR), highest)), "{from} {order:?}");
@@ -140,7 +141,8 @@ fn reports_of_one_call_reach_one_register_in_any_order() {
     for (number, order) in [(1, [Outcome::Ringing, Outcome::Failed]), (2, [Outcome::Failed, Outcome::Ringing])] {
         for outcome in order {
             let name = format!("call-{number}");
-            record(&service, report_to(contact(number), ago(HOUR), outcome, &name, "")).expect("durable");
+            let _applied =
+                record(&service, report_to(contact(number), ago(HOUR), outcome, &name, "")).expect("durable");
         }
         assert_eq!(last(&service, contact(number)), Some((ago(HOUR), Outcome::Ringing)));
     }
@@ -214,7 +216,8 @@ fn moved_calls_enter_the_history_and_moved_reports_only_become_known() {
     let service = started(CountsFrom::Answered);
     let report = |number| report_to(contact(number), ago(HOUR), Outcome::Answered, &format!("call-{number}"), "{}");
     let did = service.record_moved(vec![plain(contact(1), ago(HOUR), Outcome::Busy), report(1), report(2)]);
-    assert_eq!(did, Ok(vec![Ok(Applied::Recorded), Ok(Applied::Uncounted), Ok(Applied::Uncounted)]));
+    // The first report is about the call that is in the history already.
+    assert_eq!(did, Ok(vec![Ok(Applied::Recorded), Ok(Applied::Recorded), Ok(Applied::Uncounted)]));
     assert_eq!([1, 2].map(|number| last(&service, contact(number))), [Some((ago(HOUR), Outcome::Busy)), None]);
     assert!(known(&service, "call-1").is_some() && known(&service, "call-2").is_some());
 }
@@ -234,12 +237,12 @@ fn call_that_does_not_count_has_an_event_only_if_its_id_makes_it_known() {
         service.events_of(Tenant(0).id(), query).expect("readable").expect("nothing is missed").events.len()
     };
     let before = events();
-    record(&service, plain(contact(1), ago(HOUR), Outcome::Busy)).expect("durable");
+    let _applied = record(&service, plain(contact(1), ago(HOUR), Outcome::Busy)).expect("durable");
     assert_eq!(events(), before, "nothing that is known changed");
-    record(&service, report(ago(HOUR), Outcome::Busy, "a", "")).expect("durable");
+    let _applied = record(&service, report(ago(HOUR), Outcome::Busy, "a", "")).expect("durable");
     assert_eq!(events(), before + 1);
-    record(&service, update("a", Outcome::Busy, "")).expect("durable");
+    let _applied = record(&service, update("a", Outcome::Busy, "")).expect("durable");
     assert_eq!(events(), before + 1, "the report was known");
-    record(&service, update("a", Outcome::Voicemail, "")).expect("durable");
+    let _applied = record(&service, update("a", Outcome::Voicemail, "")).expect("durable");
     assert_eq!(events(), before + 2);
 }
