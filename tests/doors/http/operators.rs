@@ -158,6 +158,8 @@ async fn invalid_operator_requests_change_nothing() {
         ("/environments", json!({"name": "x", "region": "XX"}), "region"),
         ("/environments", json!({"name": "x", "require_attestation": "C"}), "require_attestation"),
         ("/environments", json!({"name": "x", "require_attestation": 1}), "require_attestation"),
+        ("/environments", json!({"name": "x", "counts_from": "Answered"}), "counts_from"),
+        ("/environments", json!({"name": "x", "counts_from": true}), "counts_from"),
         ("/environments", json!({"name": "x", "region": "Germany"}), "region"),
         ("/environments", json!({"name": "x", "region": 49}), "region"),
         ("/environments", json!({"name": "x", "region": "DE", "country_code": "43"}), "region"),
@@ -330,6 +332,8 @@ async fn environment_settings_change_one_by_one() {
             }),
         ),
         (json!({"require_attestation": "A"}), json!({"require_attestation": "A"})),
+        (json!({"counts_from": "answered"}), json!({"counts_from": "answered"})),
+        (json!({"counts_from": "initiated"}), json!({"counts_from": "initiated"})),
     ] {
         let before = operator.get(&path).await.tag();
         let answer = operator.put(&path, body.clone()).await;
@@ -370,6 +374,8 @@ async fn environment_settings_change_one_by_one() {
         ("lookback_seconds", json!({"lookback_seconds": 315_360_001})),
         ("lookback_seconds", json!({"lookback_seconds": 90, "lookback_days": 1})),
         ("require_attestation", json!({"require_attestation": "C"})),
+        ("counts_from", json!({"counts_from": "busy"})),
+        ("counts_from", json!({"counts_from": 1})),
     ] {
         let answer = operator.put(&path, body).await;
         answer.is(422, "VALIDATION_ERROR");

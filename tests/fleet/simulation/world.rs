@@ -12,8 +12,8 @@ use dialback::plan::EnvironmentView;
 use dialback::testing::lasting::LastingStore;
 use dialback::testing::universe::START;
 use dialback::{
-    AgentId, Applied, Call, Change, Configuration, DialPlan, Direction, E164, Engine, EnvironmentId, Erasure, Event,
-    Lookback, NumberId, Outcome, Service, ServiceError, Timestamp,
+    AgentId, Applied, Call, Change, Configuration, CountsFrom, DialPlan, Direction, E164, Engine, EnvironmentId,
+    Erasure, Event, Lookback, NumberId, Outcome, Service, ServiceError, Timestamp,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -488,7 +488,7 @@ impl World {
             .submit(vec![event.clone()], move |recording| done.send(recording).expect("the receiver waits"));
         let did = answer.recv().expect("an answer").expect("the store works");
         match &did[0] {
-            Ok(Applied::Ignored) => {}
+            Ok(Applied::Ignored | Applied::Uncounted) => {}
             Ok(did) => {
                 self.say(format!("{node} records {event:?}: {did:?}"));
                 if let Event::Call(call) = event {
@@ -548,14 +548,15 @@ impl World {
         let environment = self.environment_of(node, which).unwrap_or(EnvironmentId::from_u128(0xE0 + made * 2 + which));
         let (agent, number) = (AgentId::from_u128(0xA00 + made), NumberId::from_u128(0xD00 + made));
         let digits = E164::from_code(15_550_000 + u64::try_from(made % 4).expect("few")).expect("a code");
-        let kind = self.random.below(4);
+        let kind = self.random.below(5);
+        let from = CountsFrom::ALL[self.random.below(3)];
         let decide = move |plan: &dialback::Plan| {
             let mut changes = Vec::new();
             let add_number = Change::NumberAdded { id: number, number: digits };
             if plan.environment(environment).is_none() {
                 let lookback = Lookback::default();
                 changes.push(Change::EnvironmentSet { name: "acme".into(), dial_plan: DialPlan::NONE, lookback });
-                changes.extend(Some(add_number.clone()).filter(|_| kind > 1));
+                changes.extend(Some(add_number.clone()).filter(|_| matches!(kind, 2 | 3)));
             }
             changes.push(match kind {
                 0 => add_number,
@@ -564,6 +565,7 @@ impl World {
                     dial_plan: DialPlan::NONE,
                     lookback: Lookback::from_days(30),
                 },
+                4 => Change::CountsFromSet { from },
                 _ => {
                     let name = format!("agent {made}");
                     Change::AgentCreated { id: agent, name, label: None, direction: Direction::Outbound }
@@ -590,10 +592,10 @@ impl World {
             Err(error) => panic!("{error}"),
         }
         // The configuration may still come into force, whatever the result was.
-        if kind != 1 {
+        if matches!(kind, 0 | 2 | 3) {
             self.numbers.push((environment, digits));
         }
-        if kind > 1 {
+        if matches!(kind, 2 | 3) {
             self.agents.push((environment, agent));
         }
     }
