@@ -21,7 +21,7 @@ async fn operator_creates_an_environment_and_its_token() {
     assert_eq!(
         answer.text,
         format!(
-            r#"{{"success":true,"data":{{"id":"{environment}","name":"Clinic","region":null,"country_code":"49","national_prefix":"0","international_prefix":"00","national_number_lengths":[],"lookback_days":14,"lookback_seconds":1209600}}}}"#
+            r#"{{"success":true,"data":{{"id":"{environment}","name":"Clinic","region":null,"country_code":"49","national_prefix":"0","international_prefix":"00","national_number_lengths":[],"lookback_days":14,"lookback_seconds":1209600,"counts_from":"initiated"}}}}"#
         )
     );
     assert_eq!(operator.get("/environments").await.data()[2], answer.body["data"]);
@@ -220,6 +220,7 @@ async fn environment_with_a_region_reads_numbers_as_that_region() {
     let expected = json!({
         "id": data["id"], "name": "Moscow", "region": "RU", "country_code": "7", "national_prefix": "8",
         "international_prefix": "810", "national_number_lengths": [], "lookback_days": 30, "lookback_seconds": 2_592_000,
+        "counts_from": "initiated",
     });
     assert_eq!(data, expected);
     let body = json!({
