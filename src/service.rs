@@ -334,8 +334,8 @@ impl Service {
 
     /// Records calls that this installation had already, now with other numbers. Does what [`record`](Self::record)
     /// does, but does not ask from which status calls count: an [`Event::Call`] enters the history, and an
-    /// [`Event::Report`] only makes its call known by its id or its context. In a fleet, other nodes do not receive the
-    /// events.
+    /// [`Event::Report`] only makes its call known by its id or its context. A node of a fleet refuses it, because the
+    /// other nodes would not receive the events.
     ///
     /// # Errors
     /// [`ServiceError::NotDurable`]: none of the events is in force. Errors of single events are in the returned list.

@@ -81,16 +81,21 @@ impl Publisher {
             return Ok(Did::Some);
         }
         let entries = self.fleet_state.outbox(self.cursor, self.at_once)?;
-        let Some(last) = entries.last().map(|entry| entry.number) else { return self.beat() };
+        let mut last = None;
         let mut parcels = self.parcels();
         let mut bytes = 0;
         for entry in entries {
-            bytes += entry.events.len();
+            // An erasure goes into each partition, so there can be more to publish than was read.
+            if parcels.len() >= self.at_once {
+                break;
+            }
+            (last, bytes) = (Some(entry.number), bytes + entry.events.len());
             let events = message::read_events(&entry.events).ok_or(StepError::Damaged("an entry of the outbox"))?;
             for event in &events {
                 parcels.add(event);
             }
         }
+        let Some(last) = last else { return self.beat() };
         let count = parcels.events;
         let mut began = self.link.now();
         let published = self.publish(parcels, last);
@@ -98,7 +103,8 @@ impl Publisher {
         self.at_once = match &published {
             // What a full stream accepted of the part is published again.
             Err(StepError::Stream(StreamError::Full(_))) => (self.at_once.min(AT_ONCE) / 2).max(LEAST),
-            _ => next_size(self.at_once, bytes, took),
+            Err(_) => self.at_once.min(AT_ONCE),
+            Ok(()) => next_size(self.at_once, bytes, took),
         };
         published?;
         self.cursor = last;
@@ -122,16 +128,18 @@ impl Publisher {
     fn publish(&mut self, parcels: Parcels, entry: u64) -> Result<(), StepError> {
         let now = self.link.now();
         self.published_at = Some(now);
-        self.publish_messages(parcels, now, entry)
+        self.publish_messages(parcels, entry)
     }
 
     /// Publishes the messages, each of which is written when the stream takes it.
-    fn publish_messages(&self, parcels: Parcels, now: Timestamp, entry: u64) -> Result<(), StepError> {
+    fn publish_messages(&self, parcels: Parcels, entry: u64) -> Result<(), StepError> {
         let parcels = parcels.finish();
         let count = parcels.len();
         let mut fingerprint = 0;
         let mut messages = parcels.into_iter().enumerate().map(|(index, (subject, events))| {
-            let message = self.link.writer().events(subject, now, &events);
+            // A part can take long.
+            self.link.expire();
+            let message = self.link.writer().events(subject, self.link.now(), &events);
             if index + 1 == count {
                 fingerprint = message::fingerprint(&message);
             }
@@ -189,7 +197,8 @@ impl Publisher {
             let Some((environment, from)) = plan.number_of_scope(scope) else { return };
             let Some(agent) = plan.agent_id(source) else { return };
             parcels.add(&Event::Call(Call { environment, agent, from, to: contact, at, outcome }));
-            if parcels.len() >= MOST {
+            // Not more: changes of the configuration go behind a part.
+            if parcels.len() >= AT_ONCE {
                 ready.push(std::mem::replace(&mut parcels, self.parcels()));
             }
             if let Some(full) = ready.pop()
@@ -209,7 +218,7 @@ impl Publisher {
 
     fn publish_again(&self, parcels: Parcels) -> Result<(), StepError> {
         let count = parcels.events;
-        self.publish_messages(parcels, self.link.now(), 0)?;
+        self.publish_messages(parcels, 0)?;
         self.link.metrics.count_republished(count);
         Ok(())
     }

@@ -28,8 +28,7 @@ pub trait Stream: Send + Sync + 'static {
     fn publish(&self, messages: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError>;
 
     /// Appends messages as [`publish`](Self::publish) does. An engine that can send while it waits for acknowledgements
-    /// takes each message from the iterator when it can send it. The messages are then made while the stream works, and
-    /// few of them are in memory at a time.
+    /// takes each message from the iterator when it can send it. The messages are then made while the stream works.
     ///
     /// # Errors
     /// See [`publish`](Self::publish). Messages may remain in the iterator.

@@ -174,7 +174,14 @@ impl<'a> Group<'a> {
         let waiting = match submitted.command {
             Command::Record { events, now, are_moved, done } => {
                 let origin = if are_moved { Origin::Moved } else { Origin::Here };
-                let logged = events.iter().map(|event| self.log(event, store, origin, now)).collect();
+                let is_shared = are_moved && self.outbox.is_kept();
+                let mut log = |event| {
+                    if is_shared {
+                        return Logged::Refused(ServiceError::CallsNotShared);
+                    }
+                    self.log(event, store, origin, now)
+                };
+                let logged = events.iter().map(&mut log).collect();
                 Waiting::Recording { events, logged, is_told: true, done }
             }
             Command::Consume { consumed, done } => {

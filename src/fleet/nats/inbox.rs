@@ -17,10 +17,45 @@ pub(super) struct Inbox {
     /// The subjects for acknowledgements, without the number.
     prefix: String,
     pub(super) acknowledgements: Subscriber,
-    /// The number of the oldest message without an acknowledgement.
+    waiting: Waiting,
+}
+
+/// The messages without an acknowledgement.
+#[derive(Default)]
+struct Waiting {
+    /// The number of the oldest one.
     oldest: u64,
     /// Whether each message from the oldest one on was acknowledged.
-    waiting: VecDeque<bool>,
+    are_acknowledged: VecDeque<bool>,
+}
+
+impl Waiting {
+    /// Returns the number of the next message, which waits from now on.
+    fn next(&mut self) -> u64 {
+        self.are_acknowledged.push_back(false);
+        self.oldest + self.are_acknowledged.len() as u64 - 1
+    }
+
+    /// Returns whether a message has no acknowledgement yet.
+    fn is_waiting(&self, number: u64) -> bool {
+        self.index(number).and_then(|index| self.are_acknowledged.get(index)) == Some(&false)
+    }
+
+    fn index(&self, number: u64) -> Option<usize> {
+        usize::try_from(number.checked_sub(self.oldest)?).ok()
+    }
+
+    /// Notes that a message that waits was acknowledged.
+    fn take(&mut self, number: u64) {
+        let index = self.index(number);
+        if let Some(is_acknowledged) = index.and_then(|index| self.are_acknowledged.get_mut(index)) {
+            *is_acknowledged = true;
+        }
+        while self.are_acknowledged.front() == Some(&true) {
+            self.are_acknowledged.pop_front();
+            self.oldest += 1;
+        }
+    }
 }
 
 /// What the server answers to a published message.
@@ -37,19 +72,17 @@ impl Inbox {
     pub(super) async fn open(client: &Client) -> Result<Self, StreamError> {
         let prefix = format!("{}.", client.new_inbox());
         let acknowledgements = client.subscribe(format!("{prefix}*")).await.map_err(away)?;
-        Ok(Self { prefix, acknowledgements, oldest: 0, waiting: VecDeque::new() })
+        Ok(Self { prefix, acknowledgements, waiting: Waiting::default() })
     }
 
     /// Returns the number of messages from the oldest one without an acknowledgement to the last one.
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.waiting.are_acknowledged.len()
     }
 
     /// Returns the subject for the acknowledgement of the next message, which waits for it from now on.
     pub(super) fn next(&mut self) -> String {
-        let number = self.oldest + self.waiting.len() as u64;
-        self.waiting.push_back(false);
-        format!("{}{number}", self.prefix)
+        format!("{}{}", self.prefix, self.waiting.next())
     }
 
     /// Takes an acknowledgement, and returns the position of its message in the stream. Ignores an acknowledgement for
@@ -59,16 +92,11 @@ impl Inbox {
     /// Returns an error if the server did not store the message, or if another stream did.
     pub(super) fn take(&mut self, message: &Message, stream: &str) -> Result<Position, StreamError> {
         let number = message.subject.strip_prefix(&self.prefix).and_then(|number| number.parse::<u64>().ok());
-        let index = number.and_then(|number| usize::try_from(number.checked_sub(self.oldest)?).ok());
-        let Some(is_acknowledged) = index.and_then(|index| self.waiting.get_mut(index)) else {
+        let Some(number) = number.filter(|number| self.waiting.is_waiting(*number)) else {
             return Ok(Position::START);
         };
         let position = acknowledged(message, stream)?;
-        *is_acknowledged = true;
-        while self.waiting.front() == Some(&true) {
-            self.waiting.pop_front();
-            self.oldest += 1;
-        }
+        self.waiting.take(number);
         Ok(position)
     }
 }
@@ -107,6 +135,28 @@ mod tests {
             length: 0,
         };
         acknowledged(&message, "DIALBACK")
+    }
+
+    #[test]
+    fn only_messages_that_wait_are_acknowledged_in_any_order() {
+        let mut waiting = Waiting::default();
+        assert!(!waiting.is_waiting(0), "nothing was sent");
+        assert_eq!([waiting.next(), waiting.next(), waiting.next()], [0, 1, 2]);
+        waiting.take(1);
+        assert_eq!([0, 1, 2, 3].map(|number| waiting.is_waiting(number)), [true, false, true, false]);
+        assert_eq!(waiting.are_acknowledged.len(), 3, "the oldest one has no acknowledgement");
+        waiting.take(0);
+        assert_eq!(waiting.are_acknowledged.len(), 1);
+        // A late acknowledgement of an earlier message counts for none of a later call.
+        assert_eq!(waiting.next(), 3);
+        for late in [0, 1, u64::MAX] {
+            assert!(!waiting.is_waiting(late));
+            waiting.take(late);
+        }
+        assert_eq!([2, 3].map(|number| waiting.is_waiting(number)), [true; 2]);
+        waiting.take(3);
+        waiting.take(2);
+        assert_eq!((waiting.are_acknowledged.len(), waiting.next()), (0, 4), "no number is used again");
     }
 
     #[test]

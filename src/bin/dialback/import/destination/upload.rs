@@ -25,6 +25,8 @@ struct Report {
     rejected: u64,
     unchanged: u64,
     erased: u64,
+    // An older daemon has no such field.
+    #[serde(default)]
     uncounted: u64,
     errors: Vec<LineError>,
 }

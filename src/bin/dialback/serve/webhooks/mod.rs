@@ -11,7 +11,7 @@ mod names;
 use super::descriptors;
 use crate::failure::Failure;
 use address::Allowed;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use connections::{Connection, Connections, Host, NoAnswer};
 use dialback::EnvironmentId;
@@ -212,7 +212,7 @@ async fn drain(response: Response<Incoming>) -> bool {
     let (mut body, mut left) = (response.into_body(), ANSWER);
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
         let Ok(frame) = frame else { return false };
-        match left.checked_sub(frame.data_ref().map_or(0, |bytes| bytes.len())) {
+        match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
             Some(rest) => left = rest,
             None => return false,
         }
