@@ -111,7 +111,7 @@ impl Held {
         if subject == Subject::Configuration {
             self.last_configuration = self.last;
         }
-        self.messages.push(Delivery { position: Position(self.last), subject, payload });
+        self.messages.push(Delivery { position: Position(self.last), subject, payload: payload.into() });
         Position(self.last)
     }
 }

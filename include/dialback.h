@@ -373,7 +373,8 @@ typedef struct dialback_recorded {
    */
   uint64_t unchanged;
   /*
-   The number of calls that were ignored: their agent or number is not configured, or the contact was erased.
+   The number of calls that were ignored: their agent or number is not configured, the contact was erased, or calls
+   of the environment count from another outcome on.
    */
   uint64_t ignored;
 } dialback_recorded;

@@ -24,7 +24,7 @@ pub use report::{CallId, Context, ContextError, Details, Report, Update};
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
 use crate::named::named;
 use crate::number::{Attestation, DialPlan, E164};
-use crate::outcome::{Outcome, OutcomeSet};
+use crate::outcome::{CountsFrom, Outcome, OutcomeSet};
 use crate::time::{Lookback, Timestamp};
 
 /// An event: a change of the engine's state.
@@ -168,6 +168,12 @@ pub enum Change {
     AttestationRequired {
         /// The weakest attestation with which a caller's number counts.
         level: Option<Attestation>,
+    },
+    /// The status from which the environment's calls count is set. It applies to reports that arrive later. In a fleet,
+    /// the node that receives a report applies it, and no other node.
+    CountsFromSet {
+        /// The status.
+        from: CountsFrom,
     },
     /// An agent is created, as a draft.
     AgentCreated {
@@ -409,6 +415,10 @@ mod tests {
             (
                 format!(r#"{{"default_agent_set":{{"number":"{NUMBER}","agent":"{agent}"}}}}"#),
                 Change::DefaultAgentSet { number, agent: Some(agent) },
+            ),
+            (
+                r#"{"counts_from_set":{"from":"answered"}}"#.to_owned(),
+                Change::CountsFromSet { from: CountsFrom::Answered },
             ),
         ] {
             assert_eq!(serde_json::from_str::<Change>(&text).expect("an earlier version wrote it"), change);

@@ -88,7 +88,7 @@ pub use inbound::{AddressBook, AddressTemplate, AgentAddresses, Destination, Tem
 pub use inbound::{ContextFields, ContextFieldsError, Peers};
 pub use named::NameError;
 pub use number::{Attestation, Caller, DialPlan, Digits, E164, NumberError, Written};
-pub use outcome::{Outcome, OutcomeSet};
+pub use outcome::{CountsFrom, Outcome, OutcomeSet};
 pub use plan::{ConfigError, Plan};
 pub use record::{DecisionRecord, RecordedAgent, RecordedCall, RecordedCandidate, RecordedDoor};
 pub use service::{Service, ServiceError, Statistics};

@@ -1,6 +1,6 @@
 //! The outcome of an outbound call.
 
-use crate::named::NameError;
+use crate::named::{NameError, named};
 use std::fmt;
 use std::str::FromStr;
 
@@ -132,6 +132,45 @@ impl FromStr for Outcome {
     }
 }
 
+/// The status from which the calls of an environment count. A report of a call that does not count is acknowledged, and
+/// leaves the history as it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
+pub enum CountsFrom {
+    /// Each report counts.
+    #[default]
+    Initiated,
+    /// A call counts if it went beyond dialing: each outcome but `initiated` and `failed`.
+    Ringing,
+    /// A call counts if a person or a machine picked up: `answered`, `completed` and `voicemail`.
+    Answered,
+}
+
+impl CountsFrom {
+    /// All thresholds, the lowest one first.
+    pub const ALL: [Self; 3] = [Self::Initiated, Self::Ringing, Self::Answered];
+
+    /// Returns `initiated`, `ringing` or `answered`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Initiated => "initiated",
+            Self::Ringing => "ringing",
+            Self::Answered => "answered",
+        }
+    }
+
+    /// Returns whether a report with this outcome counts.
+    pub const fn counts(self, outcome: Outcome) -> bool {
+        match self {
+            Self::Initiated => true,
+            Self::Ringing => !matches!(outcome, Outcome::Initiated | Outcome::Failed),
+            Self::Answered => matches!(outcome, Outcome::Answered | Outcome::Completed | Outcome::Voicemail),
+        }
+    }
+}
+
+named!(CountsFrom, "a status from which calls count: initiated, ringing or answered");
+
 /// A set of outcomes. A callback agent accepts the contacts whose last call has one of them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(from = "u8", into = "u8"))]
@@ -199,6 +238,26 @@ mod tests {
     fn an_answer_outranks_a_failure_and_what_says_more_outranks_an_answer() {
         assert!(Outcome::Failed < Outcome::Answered && Outcome::Failed > Outcome::Ringing);
         assert!(Outcome::Completed < Outcome::NoAnswer);
+    }
+
+    /// The table of docs/rule.md.
+    #[test]
+    fn each_threshold_counts_its_outcomes() {
+        let counted = |from: CountsFrom| {
+            let counted = Outcome::ALL.into_iter().filter(move |outcome| from.counts(*outcome));
+            counted.map(Outcome::name).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(CountsFrom::default(), CountsFrom::Initiated);
+        let expected = [
+            "initiated ringing failed answered completed no_answer busy voicemail",
+            "ringing answered completed no_answer busy voicemail",
+            "answered completed voicemail",
+        ];
+        assert_eq!(CountsFrom::ALL.map(counted), expected);
+        for from in CountsFrom::ALL {
+            assert_eq!(from.to_string().parse(), Ok(from));
+        }
+        assert!("busy".parse::<CountsFrom>().is_err());
     }
 
     #[test]

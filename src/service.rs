@@ -278,7 +278,7 @@ impl Service {
     /// In a fleet, an [`Event::Configuration`] is rejected, because only
     /// [`submit_configuration`](Self::submit_configuration) gives it its place in the common order.
     pub fn submit(&self, events: Vec<Event>, done: impl FnOnce(Recording) + Send + 'static) {
-        self.send(Command::Record { events, now: None, done: Box::new(done) });
+        self.send(Command::Record { events, now: None, are_moved: false, done: Box::new(done) });
     }
 
     /// Submits events that are reported at the moment `now`, and returns at once. `done` receives the result of each
@@ -288,7 +288,7 @@ impl Service {
     /// it was ordered, or that lasts beyond `now`, because the call may be newer than the erasure. [`submit`](Self::submit) ignores such a call, as it ignores a late
     /// report.
     pub fn submit_at(&self, now: Timestamp, events: Vec<Event>, done: impl FnOnce(Recording) + Send + 'static) {
-        self.send(Command::Record { events, now: Some(now), done: Box::new(done) });
+        self.send(Command::Record { events, now: Some(now), are_moved: false, done: Box::new(done) });
     }
 
     /// Submits a change of configuration and returns at once.
@@ -330,6 +330,17 @@ impl Service {
     /// [`ServiceError::NotDurable`]: none of the events is in force. Errors of single events are in the returned list.
     pub fn record(&self, events: Vec<Event>) -> Recording {
         wait(|done| self.submit(events, done))
+    }
+
+    /// Records calls that this installation had already, now with other numbers. Does what [`record`](Self::record)
+    /// does, but does not ask from which status calls count: an [`Event::Call`] enters the history, and an
+    /// [`Event::Report`] only makes its call known by its id or its context. A node of a fleet refuses it, because the
+    /// other nodes would not receive the events.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotDurable`]: none of the events is in force. Errors of single events are in the returned list.
+    pub fn record_moved(&self, events: Vec<Event>) -> Recording {
+        wait(|done| self.send(Command::Record { events, now: None, are_moved: true, done }))
     }
 
     /// Submits a change of configuration, waits until it is durable, and returns the plan after it.

@@ -1,6 +1,7 @@
 //! A server that anyone may use, or one with a login and TLS, and the clients that it accepts.
 
 use crate::bare::Bare;
+use crate::meter::Meter;
 use crate::support::certificates::Certificates;
 use crate::support::nats::NatsServer;
 use async_nats::ConnectOptions;
@@ -32,6 +33,11 @@ impl Access {
             certificates.directory().display()
         ));
         Self { name: "login, TLS", server, certificates: Some(certificates) }
+    }
+
+    /// Returns a meter of this process and the server's.
+    pub(crate) fn meter(&self) -> Meter {
+        Meter::new(self.server.id())
     }
 
     pub(crate) fn bare(&self) -> Bare {

@@ -13,6 +13,10 @@ use tokio::runtime::Runtime;
 /// The largest round number of pending messages at which the client does not hang.
 const IN_FLIGHT: usize = 4096;
 
+/// The most bytes that it requests at a time, as a node does. Without a limit, the server takes the client for a slow
+/// consumer once 64 MiB wait for it, and ends its connection.
+const AHEAD_BYTES: usize = 16 << 20;
+
 pub(crate) struct Bare {
     runtime: Runtime,
     context: Context,
@@ -71,7 +75,8 @@ impl Bare {
             let stream = self.context.get_stream(stream).await.expect("there");
             let config = pull::Config { ack_policy: AckPolicy::None, memory_storage: true, ..pull::Config::default() };
             let consumer = stream.create_consumer(config).await.expect("made");
-            let messages = consumer.stream().max_messages_per_batch(IN_FLIGHT).messages().await.expect("begun");
+            let messages = consumer.stream().max_messages_per_batch(IN_FLIGHT).max_bytes_per_batch(AHEAD_BYTES);
+            let messages = messages.messages().await.expect("begun");
             let bytes =
                 messages.take(count).fold(0, |sum, message| async move { sum + message.expect("read").payload.len() });
             assert!(bytes.await >= count);

@@ -1,7 +1,7 @@
 //! Measures a fleet over NATS and the bare client in one run.
 //!
 //! `cargo bench --bench fleet --features daemon -- [--only throughput|latency|joining] [--rounds R] [--messages N] [--calls N]
-//! [--pairs N]`
+//! [--pairs N]`, and `[--server open|tls] [--key none|signs|encrypts] [--events 1|100|500]` of throughput
 //!
 //! Each part has its own server on loopback. Rounds are interleaved, and figures are medians. On a machine with other
 //! load only the ratios are meaningful.
@@ -22,6 +22,7 @@ mod bare;
 mod filled;
 mod joining;
 mod latency;
+mod meter;
 mod throughput;
 #[path = "../../tests/support"]
 mod support {
@@ -42,7 +43,7 @@ fn main() {
         args.count(name).unwrap_or(if args.measuring() { measured } else { tested })
     };
     if wants("throughput") {
-        throughput::run(rounds, small("--messages", 200_000, 2_000));
+        throughput::run(&args, rounds, small("--messages", 200_000, 2_000));
     }
     if wants("latency") {
         latency::run(small("--calls", 1_000, 20));

@@ -165,7 +165,8 @@ pub struct Recorded {
     pub recorded: u64,
     /// The number of calls that changed nothing: they were known, or a later call of the pair is known.
     pub unchanged: u64,
-    /// The number of calls that were ignored: their agent or number is not configured, or the contact was erased.
+    /// The number of calls that were ignored: their agent or number is not configured, the contact was erased, or calls
+    /// of the environment count from another outcome on.
     pub ignored: u64,
 }
 

@@ -5,7 +5,7 @@ use super::order;
 use super::reference::{AUTO, NOBODY, Names};
 use crate::id::AgentId;
 use crate::number::Attestation;
-use crate::outcome::Outcome;
+use crate::outcome::{CountsFrom, Outcome};
 use crate::plan::{AgentView, CallbackView, DefaultChoice, EnvironmentView, NumberView};
 use crate::time::Lookback;
 use std::collections::HashMap;
@@ -32,8 +32,15 @@ pub(super) fn settings(environment: EnvironmentView<'_>) -> DeclaredSettings {
     let lookback_days = environment.lookback().whole_days();
     let lookback_seconds = lookback_days.is_none().then(|| environment.lookback().secs());
     let require_attestation = environment.required_attestation().map(Attestation::name).map(str::to_owned);
-    let settings =
-        DeclaredSettings { name, lookback_days, lookback_seconds, require_attestation, ..DeclaredSettings::default() };
+    let counts_from = Some(environment.counts_from()).filter(|from| *from != CountsFrom::default());
+    let settings = DeclaredSettings {
+        name,
+        lookback_days,
+        lookback_seconds,
+        require_attestation,
+        counts_from: counts_from.map(|from| from.name().to_owned()),
+        ..DeclaredSettings::default()
+    };
     if let Some(region) = plan.region() {
         return DeclaredSettings { region: Some(region.to_owned()), ..settings };
     }

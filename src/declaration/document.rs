@@ -65,6 +65,9 @@ pub struct DeclaredSettings {
     /// The attestation that a caller's number needs, `A` or `B`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub require_attestation: Option<String>,
+    /// The status from which calls count: `initiated`, which is the usual value, `ringing` or `answered`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counts_from: Option<String>,
 }
 
 /// A number.

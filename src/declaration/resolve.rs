@@ -6,7 +6,7 @@ use super::reference::{AUTO, NOBODY, Names, Wrong};
 use crate::event::Direction;
 use crate::id::{AgentId, NumberId};
 use crate::number::{Attestation, DialPlan, E164};
-use crate::outcome::OutcomeSet;
+use crate::outcome::{CountsFrom, OutcomeSet};
 use crate::plan::{AgentView, DefaultChoice, EnvironmentView, NumberView, Plan};
 use crate::time::Lookback;
 use std::collections::{HashMap, HashSet};
@@ -20,6 +20,7 @@ pub(super) struct Settings {
     pub(super) dial_plan: DialPlan,
     pub(super) lookback: Lookback,
     pub(super) attestation: Option<Attestation>,
+    pub(super) counts_from: CountsFrom,
 }
 
 pub(super) struct Number {
@@ -125,8 +126,13 @@ impl<'a> Resolver<'a> {
                 None
             }
         };
+        let counts_from = declared.counts_from.as_deref().map_or(Ok(CountsFrom::default()), str::parse);
+        let counts_from = counts_from.unwrap_or_else(|_| {
+            self.wrong("environment.counts_from", "must be initiated, ringing or answered");
+            CountsFrom::default()
+        });
         let dial_plan = self.dial_plan_of(declared)?;
-        Some(Settings { name: declared.name.clone(), dial_plan, lookback, attestation })
+        Some(Settings { name: declared.name.clone(), dial_plan, lookback, attestation, counts_from })
     }
 
     fn dial_plan_of(&mut self, declared: &DeclaredSettings) -> Option<DialPlan> {

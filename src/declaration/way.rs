@@ -8,7 +8,7 @@ use super::step::{Step, Steps};
 use crate::event::{Change, Direction};
 use crate::id::{AgentId, EnvironmentId, NumberId};
 use crate::number::{Attestation, DialPlan, E164};
-use crate::outcome::{Outcome, OutcomeSet};
+use crate::outcome::{CountsFrom, Outcome, OutcomeSet};
 use crate::plan::{AgentView, CallbackView, DefaultChoice, EnvironmentView, NumberView, Plan};
 use crate::time::Lookback;
 use std::collections::{HashMap, HashSet};
@@ -72,20 +72,23 @@ impl<'a> Way<'a> {
     }
 
     pub(super) fn settings(&mut self, settings: Option<Settings>) {
-        let Some(Settings { name, dial_plan, lookback, attestation }) = settings else { return };
+        let Some(Settings { name, dial_plan, lookback, attestation, counts_from }) = settings else { return };
         let present = self.tenant;
         let is_set = (present.name(), present.dial_plan(), present.lookback()) == (name.as_str(), &dial_plan, lookback);
         if self.is_new {
             let to = format!("{}; look-back {}", dial_plan_text(dial_plan), lookback_text(lookback));
             let level = attestation.map(|level| format!("; required attestation {}", level.name()));
-            self.step("create", "environment", &name, to + &level.unwrap_or_default());
-        } else if !is_set || present.required_attestation() != attestation {
+            let from = Some(counts_from).filter(|from| *from != CountsFrom::default());
+            let from = from.map(|from| format!("; calls count from {from}"));
+            self.step("create", "environment", &name, to + &level.unwrap_or_default() + &from.unwrap_or_default());
+        } else if !is_set || (present.required_attestation(), present.counts_from()) != (attestation, counts_from) {
             let mut differences = Differences::default();
             differences.value("name", present.name(), &name, short);
             differences.value("look-back", present.lookback(), lookback, lookback_text);
             differences.value("dial plan", *present.dial_plan(), dial_plan, dial_plan_text);
             let required = present.required_attestation();
             differences.value("required attestation", required, attestation, attestation_text);
+            differences.value("calls count from", present.counts_from(), counts_from, |from| from.to_string());
             self.step("change", "environment", present.name(), differences);
         }
         if self.is_new || !is_set {
@@ -93,6 +96,9 @@ impl<'a> Way<'a> {
         }
         if present.required_attestation() != attestation {
             self.changes.push(Change::AttestationRequired { level: attestation });
+        }
+        if present.counts_from() != counts_from {
+            self.changes.push(Change::CountsFromSet { from: counts_from });
         }
     }
 

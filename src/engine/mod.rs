@@ -342,6 +342,9 @@ impl Engine {
         let Some((scope, contact, register)) = call_write(&plan, call, held) else {
             return Ok(Applied::Ignored);
         };
+        if !plan.counts(call) {
+            return Ok(Applied::Uncounted);
+        }
         let before = self.history.merge(scope, contact, register)?;
         self.erase_again(&plan, call, scope, register)?;
         Ok(if before >= Some(register) { Applied::Unchanged } else { Applied::Recorded })
@@ -450,6 +453,9 @@ pub enum Applied {
     Unchanged,
     /// The agent or the number is not in the plan, or the call was already erased.
     Ignored,
+    /// The call does not count, because the calls of its environment count from a later status on: see
+    /// [`Change::CountsFromSet`]. A [`Service`](crate::Service) knows it by its id or its context all the same.
+    Uncounted,
     /// The erasure removed pairs.
     Erased {
         /// The number of pairs that were removed.

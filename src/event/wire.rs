@@ -64,7 +64,7 @@ pub(crate) fn read(bytes: &mut &[u8]) -> Option<Event> {
         let (contact, until) = read_tail(bytes)?;
         return Some(Event::Erasure(Erasure { environment, contact, until, is_ahead: kind == ERASURE_AHEAD }));
     }
-    let outcome = *Outcome::ALL.iter().find(|outcome| outcome.code() == kind)?;
+    let outcome = Some(Outcome::from_code(kind.into())).filter(|outcome| outcome.code() == kind)?;
     let agent = AgentId::from_u128(u128::from_be_bytes(take(bytes)?));
     let from = read_number(bytes)?;
     let (to, at) = read_tail(bytes)?;

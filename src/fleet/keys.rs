@@ -4,6 +4,7 @@ use super::message::NodeId;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac::{self, HMAC_SHA256};
 use std::fmt;
+use subtle::ConstantTimeEq;
 
 /// The length of a key in a key file, in bytes.
 const KEY: usize = 32;
@@ -129,20 +130,34 @@ impl Key {
 
     /// Returns the authentication tag of some bytes for a use.
     pub(super) fn sign(&self, bytes: &[u8], of: &[u8]) -> [u8; TAG] {
-        let tag = hmac::sign(&self.signing, &[bytes, of].concat());
-        tag.as_ref().try_into().expect("a tag has 32 bytes")
+        self.tag(bytes, of).as_ref().try_into().expect("a tag has 32 bytes")
     }
 
     /// Returns whether a tag belongs to these bytes and this use, in constant time.
     pub(super) fn verifies(&self, bytes: &[u8], of: &[u8], tag: &[u8; TAG]) -> bool {
-        hmac::verify(&self.signing, &[bytes, of].concat(), tag).is_ok()
+        self.tag(bytes, of).as_ref().ct_eq(tag).into()
+    }
+
+    /// Authenticates both without copying them together, because a message can be long.
+    fn tag(&self, bytes: &[u8], of: &[u8]) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(&self.signing);
+        context.update(bytes);
+        context.update(of);
+        context.sign()
     }
 
     /// Encrypts the bytes. Each pair of a source and a number is used once, because it determines the nonce.
     pub(super) fn encrypt(&self, source: &NodeId, number: u64, mut bytes: Vec<u8>) -> Vec<u8> {
-        let sealed = self.cipher(source).seal_in_place_append_tag(nonce(number), Aad::empty(), &mut bytes);
-        sealed.expect("a message is far shorter than the cipher's limit");
+        let seal = self.encrypt_in_place(source, number, &mut bytes);
+        bytes.extend(seal);
         bytes
+    }
+
+    /// Encrypts the bytes as [`encrypt`](Self::encrypt) does, and returns what follows them.
+    pub(super) fn encrypt_in_place(&self, source: &NodeId, number: u64, bytes: &mut [u8]) -> [u8; SEAL] {
+        let seal = self.cipher(source).seal_in_place_separate_tag(nonce(number), Aad::empty(), bytes);
+        let seal = seal.expect("a message is far shorter than the cipher's limit");
+        seal.as_ref().try_into().expect("a seal has 16 bytes")
     }
 
     /// Decrypts the bytes. Returns `None` if they were encrypted with another key.

@@ -167,7 +167,7 @@ impl Writer {
 /// Returns [`Unreadable`] if the bytes are no message of this fleet, or one that this version cannot read.
 pub fn read(payload: &[u8], subject: Subject, keys: &Keys) -> Result<Message, Unreadable> {
     let (Envelope { kind, version, node, sent_at, .. }, body) = envelope::open(payload, subject, keys)?;
-    let mut rest = body.as_slice();
+    let mut rest = &*body;
     let damaged = Unreadable::Skip(Skipped::Damaged);
     let body = match (kind, subject) {
         (b'E', Subject::Calls(_)) => read_events(rest).map(Body::Events).ok_or(damaged)?,

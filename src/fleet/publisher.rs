@@ -6,7 +6,7 @@ use super::link::{Acked, Link};
 use super::message::{self, FRAME, NodeId, PSEUDONYM, PSEUDONYM_COUNT, PSEUDONYM_KEY};
 use super::settings::Planted;
 use super::share::{partition, partition_of};
-use super::stream::{StreamError, Subject};
+use super::stream::{Position, StreamError, Subject};
 use crate::event::{Call, Event, wire};
 use crate::history::LastCall;
 use crate::service::Service;
@@ -16,8 +16,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The approximate number of event bytes that are published together.
+/// The approximate number of event bytes that are published together. Acknowledgements count when the stream has all of
+/// them, so the number is small while the outbox is short.
 const AT_ONCE: usize = 1 << 20;
+/// The most of them, while the outbox holds at least as many and the stream is fast. The node waits until a part is
+/// acknowledged before it sends the next, and that costs little of a part of this size. A part is in memory up to three
+/// times: as entries, as messages, and as what the client has not sent yet.
+const MOST: usize = 1 << 25;
+/// How long the stream should take for a part at most, in milliseconds. A call that waits for its acknowledgement waits
+/// for its part.
+const PART: u64 = 100;
 /// The least number of them, after a full stream has rejected more.
 const LEAST: usize = 1 << 14;
 
@@ -73,19 +81,31 @@ impl Publisher {
             return Ok(Did::Some);
         }
         let entries = self.fleet_state.outbox(self.cursor, self.at_once)?;
-        let Some(last) = entries.last().map(|entry| entry.number) else { return self.beat() };
-        let mut events = Vec::new();
-        for entry in &entries {
-            events.extend(message::read_events(&entry.events).ok_or(StepError::Damaged("an entry of the outbox"))?);
-        }
-        let count = events.len() as u64;
+        let mut last = None;
         let mut parcels = self.parcels();
-        for event in &events {
-            parcels.add(event);
+        let mut bytes = 0;
+        for entry in entries {
+            // An erasure goes into each partition, so there can be more to publish than was read.
+            if parcels.len() >= self.at_once {
+                break;
+            }
+            (last, bytes) = (Some(entry.number), bytes + entry.events.len());
+            let events = message::read_events(&entry.events).ok_or(StepError::Damaged("an entry of the outbox"))?;
+            for event in &events {
+                parcels.add(event);
+            }
         }
-        let published = self.publish(parcels.finish(), last);
-        let is_full = matches!(published, Err(StepError::Stream(StreamError::Full(_))));
-        self.at_once = if is_full { self.at_once / 2 } else { self.at_once * 2 }.clamp(LEAST, AT_ONCE);
+        let Some(last) = last else { return self.beat() };
+        let count = parcels.events;
+        let mut began = self.link.now();
+        let published = self.publish(parcels, last);
+        let took = elapsed(self.link.now(), &mut began);
+        self.at_once = match &published {
+            // What a full stream accepted of the part is published again.
+            Err(StepError::Stream(StreamError::Full(_))) => (self.at_once.min(AT_ONCE) / 2).max(LEAST),
+            Err(_) => self.at_once.min(AT_ONCE),
+            Ok(()) => next_size(self.at_once, bytes, took),
+        };
         published?;
         self.cursor = last;
         self.link.metrics.count_published(count);
@@ -105,21 +125,39 @@ impl Publisher {
         self.link.stream.largest().saturating_sub(FRAME)
     }
 
-    fn publish(&mut self, parcels: Vec<(Subject, Vec<u8>)>, entry: u64) -> Result<(), StepError> {
+    fn publish(&mut self, parcels: Parcels, entry: u64) -> Result<(), StepError> {
         let now = self.link.now();
-        let messages: Vec<_> = {
-            let mut writer = self.link.writer();
-            parcels.into_iter().map(|(subject, events)| (subject, writer.events(subject, now, &events))).collect()
-        };
         self.published_at = Some(now);
-        self.publish_messages(&messages, entry)
+        self.publish_messages(parcels, entry)
     }
 
-    fn publish_messages(&self, messages: &[(Subject, Vec<u8>)], entry: u64) -> Result<(), StepError> {
-        let Some((_, last)) = messages.last() else { return Ok(()) };
-        match self.link.noting_room(self.link.stream.publish(messages)) {
+    /// Publishes the messages, each of which is written when the stream takes it.
+    fn publish_messages(&self, parcels: Parcels, entry: u64) -> Result<(), StepError> {
+        let parcels = parcels.finish();
+        let count = parcels.len();
+        let mut fingerprint = 0;
+        let mut messages = parcels.into_iter().enumerate().map(|(index, (subject, events))| {
+            // A part can take long.
+            self.link.expire();
+            let message = self.link.writer().events(subject, self.link.now(), &events);
+            if index + 1 == count {
+                fingerprint = message::fingerprint(&message);
+            }
+            (subject, message)
+        });
+        if count == 0 {
+            return Ok(());
+        }
+        let published = self.link.stream.publish_each(&mut messages);
+        drop(messages);
+        self.note(published, fingerprint, entry)
+    }
+
+    /// Records whether the stream has acknowledged messages up to an outbox entry.
+    fn note(&self, published: Result<Position, StreamError>, fingerprint: u64, entry: u64) -> Result<(), StepError> {
+        match self.link.noting_room(published) {
             Ok(position) => {
-                self.link.acknowledged(Acked { position, fingerprint: message::fingerprint(last), entry }, self.epoch);
+                self.link.acknowledged(Acked { position, fingerprint, entry }, self.epoch);
                 Ok(())
             }
             Err(error @ StreamError::Full(_)) => Err(error.into()),
@@ -140,7 +178,9 @@ impl Publisher {
         }
         let settings = &self.link.settings;
         let subject = Subject::Calls(partition_of_node(settings.node, settings.partitions));
-        self.publish(vec![(subject, Vec::new())], self.cursor)?;
+        let mut parcels = self.parcels();
+        parcels.full.push((subject, Vec::new()));
+        self.publish(parcels, self.cursor)?;
         Ok(Did::Nothing)
     }
 
@@ -157,6 +197,7 @@ impl Publisher {
             let Some((environment, from)) = plan.number_of_scope(scope) else { return };
             let Some(agent) = plan.agent_id(source) else { return };
             parcels.add(&Event::Call(Call { environment, agent, from, to: contact, at, outcome }));
+            // Not more: changes of the configuration go behind a part.
             if parcels.len() >= AT_ONCE {
                 ready.push(std::mem::replace(&mut parcels, self.parcels()));
             }
@@ -176,14 +217,8 @@ impl Publisher {
     }
 
     fn publish_again(&self, parcels: Parcels) -> Result<(), StepError> {
-        let now = self.link.now();
         let count = parcels.events;
-        let messages: Vec<_> = {
-            let mut writer = self.link.writer();
-            let parcels = parcels.finish().into_iter();
-            parcels.map(|(subject, events)| (subject, writer.events(subject, now, &events))).collect()
-        };
-        self.publish_messages(&messages, 0)?;
+        self.publish_messages(parcels, 0)?;
         self.link.metrics.count_republished(count);
         Ok(())
     }
@@ -205,11 +240,24 @@ impl Publisher {
             for some in named.chunks(room.max(1)) {
                 let subject = Subject::Calls(0);
                 let payload = self.link.writer().pseudonyms(subject, self.link.now(), keys, some);
-                self.publish_messages(&[(subject, payload)], 0)?;
+                let fingerprint = message::fingerprint(&payload);
+                self.note(self.link.stream.publish(&[(subject, payload)]), fingerprint, 0)?;
                 self.link.metrics.count_republished(some.len() as u64);
             }
         }
         Ok(())
+    }
+}
+
+/// Returns the number of bytes to publish together after a part of `bytes` bytes, for which the stream took `took`
+/// milliseconds.
+fn next_size(at_once: usize, bytes: usize, took: u64) -> usize {
+    let usual = (at_once * 2).min(AT_ONCE);
+    match took {
+        _ if bytes < at_once => usual,
+        took if took > PART => usual.max(at_once / 2),
+        took if took > PART / 2 => usual.max(at_once),
+        _ => (at_once * 2).min(MOST),
     }
 }
 
@@ -266,5 +314,28 @@ impl Parcels {
         let rest = std::mem::take(&mut self.open).into_iter();
         self.full.extend(rest.map(|(partition, (_, bytes))| (Subject::Calls(partition), bytes)));
         self.full
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_grow_while_the_outbox_is_long_and_the_stream_is_fast() {
+        let mut size = LEAST;
+        for _ in 0..20 {
+            let next = next_size(size, size, PART / 2);
+            assert!(next == MOST || next == size * 2);
+            size = next;
+        }
+        assert_eq!(size, MOST);
+        assert_eq!(next_size(MOST, MOST, PART), MOST);
+        assert_eq!(next_size(MOST, MOST, PART + 1), MOST / 2);
+        assert_eq!(next_size(MOST, MOST - 1, 0), AT_ONCE, "the outbox is short");
+        for took in [0, PART, 10 * PART] {
+            assert_eq!(next_size(LEAST, LEAST - 1, took), LEAST * 2, "back to the usual size");
+            assert!(next_size(AT_ONCE, AT_ONCE, took) >= AT_ONCE, "a slow stream does not make it smaller");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The interface of the engine between a fleet's nodes: an ordered log with few subjects, and a place for snapshots.
 
+use bytes::Bytes;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -25,6 +26,18 @@ pub trait Stream: Send + Sync + 'static {
     /// After an error, any of the messages may be in the stream. If the call is repeated, they may be in the stream
     /// twice.
     fn publish(&self, messages: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError>;
+
+    /// Appends messages as [`publish`](Self::publish) does. An engine that can send while it waits for acknowledgements
+    /// takes each message from the iterator when it can send it. The messages are then made while the stream works.
+    ///
+    /// # Errors
+    /// See [`publish`](Self::publish). Messages may remain in the iterator.
+    fn publish_each(
+        &self,
+        messages: &mut dyn ExactSizeIterator<Item = (Subject, Vec<u8>)>,
+    ) -> Result<Position, StreamError> {
+        self.publish(&messages.collect::<Vec<_>>())
+    }
 
     /// Appends one message if the last message of its subject is at `last`, or if there is none and `last` is
     /// [`Position::START`]. Otherwise appends nothing.
@@ -133,8 +146,8 @@ pub struct Delivery {
     pub position: Position,
     /// The subject of the message.
     pub subject: Subject,
-    /// The published bytes.
-    pub payload: Vec<u8>,
+    /// The published bytes. They can share memory with those of other messages that arrived together.
+    pub payload: Bytes,
 }
 
 /// Shows the payload's length only, because a payload can contain phone numbers.

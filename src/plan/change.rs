@@ -9,7 +9,7 @@ use super::{ConfigError, Plan};
 use crate::event::{Change, Configuration, Direction, Role};
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
 use crate::number::{DialPlan, E164};
-use crate::outcome::OutcomeSet;
+use crate::outcome::{CountsFrom, OutcomeSet};
 use crate::slot::{AgentSlot, EnvironmentSlot, NumberSlot};
 use crate::time::{Day, Lookback, Timestamp};
 use std::collections::HashSet;
@@ -99,6 +99,13 @@ impl Plan {
                 details.settings_revision = details.revision;
                 Ok(())
             }
+            Change::CountsFromSet { from } => {
+                self.has_thresholds |= *from != CountsFrom::default();
+                let details = self.environment_details_mut(tenant);
+                details.counts_from = *from;
+                details.settings_revision = details.revision;
+                Ok(())
+            }
             Change::AgentRenamed { id, name, label } => self.rename_agent(tenant, *id, name, label.as_deref(), at),
             Change::AgentPublished { id } => self.set_published(tenant, *id, true, at),
             Change::AgentUnpublished { id } => self.set_published(tenant, *id, false, at),
@@ -171,6 +178,7 @@ impl Plan {
             dial_plan: DialPlan::default(),
             lookback: Lookback::default(),
             attestation: None,
+            counts_from: CountsFrom::default(),
             revision: 0,
             settings_revision: 0,
             last_change: None,

@@ -6,7 +6,7 @@ use super::tally::Resting;
 use crate::event::{Direction, Role, Stamp};
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
 use crate::number::{Attestation, DialPlan, E164};
-use crate::outcome::OutcomeSet;
+use crate::outcome::{CountsFrom, OutcomeSet};
 use crate::slot::{AgentSlot, EnvironmentSlot, NumberSlot, TallySlot};
 use crate::time::{Lookback, Timestamp};
 
@@ -71,9 +71,11 @@ pub(super) struct EnvironmentDetails {
     pub(super) lookback: Lookback,
     /// The weakest attestation with which a caller's number counts. `None` means without any.
     pub(super) attestation: Option<Attestation>,
+    pub(super) counts_from: CountsFrom,
     /// The number of configurations since the environment was created.
     pub(super) revision: u64,
-    /// The revision when the settings last changed: the name, the dial plan, the look-back or the attestation.
+    /// The revision when the settings last changed: the name, the dial plan, the look-back, the attestation or the
+    /// status from which calls count.
     pub(super) settings_revision: u64,
     /// The moment and the actor of the last change that a decision may depend on. The label is a short one.
     pub(super) last_change: Option<Stamp>,

@@ -34,6 +34,7 @@ pub(crate) use retired::Retired;
 use crate::event::{Call, Change, Configuration, Stamp};
 use crate::id::{AgentId, EnvironmentId, NumberId};
 use crate::number::E164;
+use crate::outcome::CountsFrom;
 use crate::slot::{AgentSlot, EnvironmentSlot, NumberSlot, Scope};
 use crate::time::Lookback;
 use answers::Answers;
@@ -76,6 +77,8 @@ pub struct Plan {
     freed_tallies: Freed,
     has_regions: bool,
     requires_attestation: bool,
+    /// Whether an environment has, or had, calls that do not count.
+    has_thresholds: bool,
     /// The number of environments that exist.
     live_environments: usize,
     /// In the order of deletion.
@@ -278,6 +281,23 @@ impl Plan {
         let agent = self.agent_slot(environment, call.agent)?;
         let number = self.number_slots.get((environment, call.from)).and_then(NumberSlot::new)?;
         Some((environment, number, agent))
+    }
+
+    /// Returns the status from which the environment's calls count.
+    pub(crate) fn counts_from(&self, environment: EnvironmentSlot) -> CountsFrom {
+        // Most installations have no other setting than the usual one, and then no details are read.
+        if !self.has_thresholds {
+            return CountsFrom::default();
+        }
+        let details = self.environments.get(environment.index()).and_then(Option::as_ref);
+        details.map_or(CountsFrom::default(), |details| details.counts_from)
+    }
+
+    /// Returns whether a report of a call counts: the environment's calls count from its outcome on, or from a lower
+    /// one.
+    pub(crate) fn counts(&self, call: &Call) -> bool {
+        let slot = || self.environment_slot(call.environment);
+        !self.has_thresholds || slot().is_none_or(|slot| self.counts_from(slot).counts(call.outcome))
     }
 
     /// Returns the number of environments.

@@ -52,6 +52,7 @@ impl Naming<'_> {
             Change::EnvironmentSet { .. }
             | Change::EnvironmentDeleted {}
             | Change::AttestationRequired { .. }
+            | Change::CountsFromSet { .. }
             | Change::AgentCreated { .. }
             | Change::AgentDrafted { .. }
             | Change::NumberAdded { .. }

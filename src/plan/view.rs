@@ -6,7 +6,7 @@ use super::entry::{AgentEntry, NumberEntry};
 use crate::event::{Direction, Stamp};
 use crate::id::{AgentId, EnvironmentId, NumberId};
 use crate::number::{Attestation, DialPlan, E164};
-use crate::outcome::OutcomeSet;
+use crate::outcome::{CountsFrom, OutcomeSet};
 use crate::time::{Lookback, Timestamp};
 use std::collections::HashSet;
 use std::fmt;
@@ -44,14 +44,19 @@ impl<'a> EnvironmentView<'a> {
         self.details.attestation
     }
 
+    /// Returns the status from which calls count. What the history has already counts whatever the setting is.
+    pub fn counts_from(self) -> CountsFrom {
+        self.details.counts_from
+    }
+
     /// Returns the number of configurations since the environment was created. It reveals nothing about other
     /// environments.
     pub fn revision(self) -> u64 {
         self.details.revision
     }
 
-    /// Returns the version of the settings: the revision when the name, the dial plan, the look-back or the required
-    /// attestation last changed.
+    /// Returns the version of the settings: the revision when the name, the dial plan, the look-back, the required
+    /// attestation or the status from which calls count last changed.
     pub fn settings_revision(self) -> u64 {
         self.details.settings_revision
     }

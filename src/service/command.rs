@@ -28,6 +28,8 @@ pub(super) enum Command {
         /// The moment of the report. If it is set, a call that may be newer than the erasure that covers it is
         /// rejected.
         now: Option<Timestamp>,
+        /// Whether this installation had the calls already, with other numbers.
+        are_moved: bool,
         done: Done<Recording>,
     },
     Configure {

@@ -62,6 +62,9 @@ pub(super) struct Group<'a> {
 enum Origin {
     /// A client of this node: the other nodes have to be informed.
     Here,
+    /// This installation had the event already, with another number. See
+    /// [`Service::record_moved`](super::Service::record_moved).
+    Moved,
     /// The fleet's stream: all nodes receive it.
     Stream,
 }
@@ -169,8 +172,16 @@ impl<'a> Group<'a> {
     pub(super) fn take(&mut self, submitted: Submitted, store: &dyn EventStore) {
         self.is_awaited |= !matches!(submitted.command, Command::Consume { .. });
         let waiting = match submitted.command {
-            Command::Record { events, now, done } => {
-                let logged = events.iter().map(|event| self.log(event, store, Origin::Here, now)).collect();
+            Command::Record { events, now, are_moved, done } => {
+                let origin = if are_moved { Origin::Moved } else { Origin::Here };
+                let is_shared = are_moved && self.outbox.is_kept();
+                let mut log = |event| {
+                    if is_shared {
+                        return Logged::Refused(ServiceError::CallsNotShared);
+                    }
+                    self.log(event, store, origin, now)
+                };
+                let logged = events.iter().map(&mut log).collect();
                 Waiting::Recording { events, logged, is_told: true, done }
             }
             Command::Consume { consumed, done } => {
@@ -288,7 +299,7 @@ impl<'a> Group<'a> {
             Event::Configuration(configuration) if configuration.sequence <= self.plan.generation() => {
                 Logged::Did(Applied::Unchanged)
             }
-            Event::Configuration(_) if origin == Origin::Here && self.outbox.is_kept() => {
+            Event::Configuration(_) if origin != Origin::Stream && self.outbox.is_kept() => {
                 Logged::Refused(ServiceError::StreamAway("an event has no order: submit a change".into()))
             }
             Event::Configuration(configuration) => match self.follow(configuration.clone()) {
@@ -296,26 +307,7 @@ impl<'a> Group<'a> {
                 Ok(()) => Logged::Did(Applied::Configured { generation: configuration.sequence }),
                 Err(error) => Logged::Refused(error),
             },
-            Event::Call(call) => {
-                let held = |scope: Scope, contact| match erased {
-                    Some((environment, erasure)) if scope == environment => self.held(scope, contact).max(erasure),
-                    _ => self.held(scope, contact),
-                };
-                let (write, slot) = (call_write(&self.plan, call, held), self.plan.environment_slot(call.environment));
-                let Some((write, slot)) = write.zip(slot) else { return self.ignore_call(call, erased, now) };
-                match self.raise_call(write, slot, origin) {
-                    Ok(raised) => {
-                        if raised == Raised::Higher {
-                            self.feed_call(slot, call, None, now);
-                        }
-                        if origin == Origin::Here && raised == Raised::Higher {
-                            self.outbox.add(event);
-                        }
-                        Logged::Call(write)
-                    }
-                    Err(refused) => Logged::Refused(refused),
-                }
-            }
+            Event::Call(call) => self.log_call(call, erased, origin, now),
             Event::Report(report) => self.log_report(&report.call, &report.details, erased, origin, now),
             Event::Update(update) => match self.find(update) {
                 Ok(report) => self.log(&report, store, origin, now),
@@ -341,6 +333,38 @@ impl<'a> Group<'a> {
                 let known = erased.and_then(|(_, erasure)| erasure);
                 Logged::Erasure(self.log_erasure(&writes, slot, known, store.remembers_erasures()))
             }
+        }
+    }
+
+    /// Logs a call without an id or a context.
+    fn log_call(
+        &mut self,
+        call: &Call,
+        erased: Option<(Scope, Option<Register>)>,
+        origin: Origin,
+        now: Option<Timestamp>,
+    ) -> Logged {
+        let held = |scope: Scope, contact| match erased {
+            Some((environment, erasure)) if scope == environment => self.held(scope, contact).max(erasure),
+            _ => self.held(scope, contact),
+        };
+        let (write, slot) = (call_write(&self.plan, call, held), self.plan.environment_slot(call.environment));
+        let Some((write, slot)) = write.zip(slot) else { return self.ignore_call(call, erased, now) };
+        // Of a call of the stream, another node has found that it counts. The setting may have changed since.
+        if origin == Origin::Here && !self.plan.counts(call) {
+            return Logged::Did(Applied::Uncounted);
+        }
+        match self.raise_call(write, slot, origin) {
+            Ok(raised) => {
+                if raised == Raised::Higher {
+                    self.feed_call(slot, call, None, now);
+                }
+                if origin == Origin::Here && raised == Raised::Higher {
+                    self.outbox.add(&Event::Call(*call));
+                }
+                Logged::Call(write)
+            }
+            Err(refused) => Logged::Refused(refused),
         }
     }
 
@@ -383,17 +407,30 @@ impl<'a> Group<'a> {
             return self.ignore_call(call, erased, now);
         };
         let dated = now.or_else(|| self.engine.now()).unwrap_or(call.at);
-        let report = Reported { environment, number: number.into(), agent, call, details, now: dated };
+        let report = Reported {
+            environment,
+            number: number.into(),
+            agent,
+            call,
+            details,
+            now: dated,
+            counts_from: (origin != Origin::Moved).then(|| self.plan.counts_from(environment)),
+            held: self.held(number.into(), call.to).map(Register::read),
+        };
         let prepared = {
             let _call = self.commits.call_store();
             self.calls.prepare(&report)
         };
-        let Prepared { call, changed } = match prepared {
+        let Prepared { call, counted, changed } = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return Logged::Refused(error),
         };
-        let Some(write) = call_write(&self.plan, &call, held) else { return self.ignore_call(&call, erased, now) };
-        let raised = match self.raise_call(write, environment, origin) {
+        let counted = counted.map(|outcome| Call { outcome, ..call });
+        let write = counted.and_then(|counted| call_write(&self.plan, &counted, held));
+        if counted.is_some() && write.is_none() {
+            return self.ignore_call(&call, erased, now);
+        }
+        let raised = match write.map_or(Ok(Raised::Held), |write| self.raise_call(write, environment, origin)) {
             Ok(raised) => raised,
             Err(refused) => return Logged::Refused(refused),
         };
@@ -402,7 +439,11 @@ impl<'a> Group<'a> {
             self.feed_call(environment, &call, details.id.as_ref(), now);
         }
         self.calls.note(changed);
-        if is_changed { Logged::Detailed(write) } else { Logged::Call(write) }
+        match write {
+            Some(write) if is_changed => Logged::Detailed(write),
+            Some(write) => Logged::Call(write),
+            None => Logged::Did(Applied::Uncounted),
+        }
     }
 
     /// Returns the result of a call that writes nothing, because its agent is unknown or its contact was erased. A call
@@ -459,7 +500,7 @@ impl<'a> Group<'a> {
         let held = self.held(write.0, write.1);
         let need = Need { place: held.is_none(), pair: held.is_none_or(Register::is_erasure) };
         if need.pair && held < Some(write.2) {
-            let limit = if origin == Origin::Here { PairLimit::Share } else { PairLimit::History };
+            let limit = if origin == Origin::Stream { PairLimit::History } else { PairLimit::Share };
             self.shares.take(&self.plan, environment, need, limit)?;
         }
         Ok(self.raise(write))

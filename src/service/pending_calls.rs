@@ -5,7 +5,9 @@
 
 use super::{ContextsFull, ServiceError};
 use crate::event::{Call, CallId, Context, Details, Update};
+use crate::history::LastCall;
 use crate::number::E164;
+use crate::outcome::{CountsFrom, Outcome};
 use crate::plan::Plan;
 use crate::slot::{AgentSlot, EnvironmentSlot, Scope};
 use crate::store::calls::{
@@ -47,11 +49,45 @@ pub(super) struct Reported<'a> {
     pub(super) call: &'a Call,
     pub(super) details: &'a Details,
     pub(super) now: Timestamp,
+    /// The status from which calls count. `None` if no report of a call with an id or a context counts.
+    pub(super) counts_from: Option<CountsFrom>,
+    /// What the history holds of the pair.
+    pub(super) held: Option<LastCall>,
+}
+
+impl Reported<'_> {
+    /// Returns the time and the agent of the call that the history holds of the pair.
+    fn held_call(&self) -> Option<(Timestamp, AgentSlot)> {
+        match self.held {
+            Some(LastCall::Placed { at, source, .. }) => Some((at, source)),
+            Some(LastCall::Erased { .. }) | None => None,
+        }
+    }
+
+    /// Returns the outcome with which the call counts after this report: the highest one that counts. `joined` is the
+    /// outcome of all its reports together, and `known_at` its time before this report.
+    ///
+    /// The result is independent of the order of the reports. With [`CountsFrom::Ringing`], a call that is reported as
+    /// ringing and as failed counts as ringing, although `failed` has the higher rank.
+    fn counted(&self, joined: Outcome, known_at: Option<Timestamp>) -> Option<Outcome> {
+        let counts = |outcome: &Outcome| self.counts_from.is_some_and(|from| from.counts(*outcome));
+        let counted = [joined, self.call.outcome].into_iter().find(counts);
+        let times = [known_at, Some(self.call.at.clamped())];
+        counted.or_else(|| match self.held {
+            // It counts already. This report may give it another time, by which its context is found.
+            Some(LastCall::Placed { at, outcome, source }) if source == self.agent && times.contains(&Some(at)) => {
+                Some(outcome)
+            }
+            _ => None,
+        })
+    }
 }
 
 /// The effect of a report: the call as all its reports together say, and the changes of the records.
 pub(super) struct Prepared {
     pub(super) call: Call,
+    /// The outcome with which the call counts, if it does.
+    pub(super) counted: Option<Outcome>,
     pub(super) changed: Changed,
 }
 
@@ -71,7 +107,7 @@ impl PendingCalls {
     /// The id belongs to a call with other parties, the environment has no room for the context, or the records cannot be
     /// read.
     pub(super) fn prepare(&self, report: &Reported<'_>) -> Result<Prepared, ServiceError> {
-        let &Reported { environment, number, agent, call, details: Details { id, context }, now } = report;
+        let &Reported { environment, number, agent, call, details: Details { id, context }, now, .. } = report;
         if let Some((contact, held)) = id.as_ref().map_or(Ok(None), |id| self.place(environment, id))?
             && (contact, held) != (call.to, number)
         {
@@ -92,16 +128,19 @@ impl PendingCalls {
         let dated = dated(context.as_ref(), held.as_ref(), now);
         let mut value = CallValue { outcome: call.outcome, context: dated.or(held) };
         let mut key = key_of(report);
+        let known_at = known.as_ref().map(|(known, _)| known.at);
         if let Some((known, stored)) = known {
             value.outcome = value.outcome.max(stored.outcome);
             key.at = key.at.max(known.at);
             key.id = key.id.or(known.id);
         }
+        let counted = report.counted(value.outcome, known_at);
         let call = Call { at: key.at.max(call.at), outcome: value.outcome, ..*call };
-        after.add(key, value);
+        let kept = report.held_call().max(counted.map(|_| (key.at, agent)));
+        after.add(key, value, kept);
         let changed = difference(environment, &stored, &before, &after);
         self.check_room(environment, &changed)?;
-        Ok(Prepared { call, changed })
+        Ok(Prepared { call, counted, changed })
     }
 
     /// Returns the call that a report names by its id, and the details of the report.

@@ -8,9 +8,10 @@
 //! All numbers are big-endian, and times are milliseconds since 1970. Environments and numbers are the 24 bits of their
 //! scopes, and agents are slots.
 //!
-//! A pair of a number and a contact keeps at most [`MOST_OF_PAIR`] records: those with the greatest keys. A merge of two
-//! records with one key keeps the greater outcome, and the context that was reported last. Both rules are independent of
-//! the order in which records arrive.
+//! A pair of a number and a contact keeps at most [`MOST_OF_PAIR`] records: those with the greatest keys, and those of
+//! the call that the history holds. A merge of two records with one key keeps the greater outcome, and the context that
+//! was reported last. The merge is independent of the order in which records arrive. So is the choice of records, as
+//! long as all calls count.
 //!
 //! Two nodes may date one call differently, and a call may be reported before its id is known. Each such report has a
 //! record of its own. They become one call when they are read: see [`Records`].
@@ -191,14 +192,17 @@ impl Records {
         Self(entries.iter().filter_map(read).collect())
     }
 
-    /// Adds a record of a pair, and removes the lowest ones if there are too many.
-    pub(crate) fn add(&mut self, key: CallKey, value: CallValue) {
+    /// Adds a record of a pair, and removes the lowest ones if there are too many. The records of the call `kept` stay:
+    /// it is the one that the history holds, and later calls may not count.
+    pub(crate) fn add(&mut self, key: CallKey, value: CallValue, kept: Option<(Timestamp, AgentSlot)>) {
         match self.0.binary_search_by(|(held, _)| held.cmp(&key)) {
             Ok(place) => self.0[place].1.merge(value),
             Err(place) => self.0.insert(place, (key, value)),
         }
-        let too_many = self.0.len().saturating_sub(MOST_OF_PAIR);
-        self.0.drain(..too_many);
+        while self.0.len() > MOST_OF_PAIR {
+            let lowest = self.0.iter().position(|(key, _)| Some((key.at, key.agent)) != kept);
+            self.0.remove(lowest.unwrap_or(0));
+        }
     }
 
     /// Returns the call with this id: all records with the id as one. The latest time and the greatest outcome count, and

@@ -98,8 +98,8 @@ pub struct Seen {
     pub edits: [[u64; 2]; Edit::KINDS],
     /// The number of pairs that erasures removed.
     pub erased_pairs: u64,
-    /// The number of calls that were recorded, already known, and ignored.
-    pub calls: [u64; 3],
+    /// The number of calls that were recorded, already known, ignored, and not counted.
+    pub calls: [u64; 4],
     /// The number of restarts.
     pub restarts: u64,
 }
@@ -233,6 +233,7 @@ impl<S: Subject> Driver<S> {
                 Ok(Applied::Recorded) => self.seen.calls[0] += 1,
                 Ok(Applied::Unchanged) => self.seen.calls[1] += 1,
                 Ok(Applied::Ignored) => self.seen.calls[2] += 1,
+                Ok(Applied::Uncounted) => self.seen.calls[3] += 1,
                 Ok(Applied::Configured { .. }) | Err(Refused) => {}
             }
             self.events.push(event);

@@ -4,8 +4,8 @@
 
 use crate::engine::Applied;
 use crate::{
-    AgentId, Call, Caller, Change, Configuration, Decision, Direction, E164, EnvironmentId, Erasure, Event, Lookback,
-    NumberId, Outcome, OutcomeSet, Reason, Role, Route, SourceCall, Timestamp, TokenId,
+    AgentId, Call, Caller, Change, Configuration, CountsFrom, Decision, Direction, E164, EnvironmentId, Erasure, Event,
+    Lookback, NumberId, Outcome, OutcomeSet, Reason, Role, Route, SourceCall, Timestamp, TokenId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +15,8 @@ pub struct Model {
     /// The number of configurations so far.
     pub generation: u64,
     environments: BTreeMap<EnvironmentId, Lookback>,
+    /// The outcomes that do not count, where they were set.
+    uncounted: BTreeMap<EnvironmentId, &'static [Outcome]>,
     /// The environments that were deleted. Their ids are not used again.
     deleted: BTreeSet<EnvironmentId>,
     /// All agents that ever existed, in the order of their first creation.
@@ -99,6 +101,9 @@ impl Model {
         let is_deleted = self.deleted.contains(&call.environment);
         if is_deleted || !agent_known || !number_known || self.is_erased(call) {
             return Applied::Ignored;
+        }
+        if self.uncounted.get(&call.environment).is_some_and(|outcomes| outcomes.contains(&call.outcome)) {
+            return Applied::Uncounted;
         }
         let before = self.last_call(call.environment, call.from, call.to);
         self.calls.push(*call);
@@ -318,6 +323,7 @@ impl Model {
                 let has_numbers = self.numbers.iter().any(|row| row.environment == environment);
                 require(tenant_exists && !has_agents && !has_numbers)?;
                 self.environments.remove(&environment);
+                self.uncounted.remove(&environment);
                 self.deleted.insert(environment);
                 self.tokens.retain(|token| token.0 != environment);
                 self.calls.retain(|call| call.environment != environment);
@@ -357,6 +363,17 @@ impl Model {
             Change::AgentDrafted { id, .. } => self.create(environment, *id, None),
             // The model's callers are attested.
             Change::AttestationRequired { .. } => Ok(()),
+            Change::CountsFromSet { from } => {
+                let outcomes: &[Outcome] = match from {
+                    CountsFrom::Initiated => &[],
+                    CountsFrom::Ringing => &[Outcome::Initiated, Outcome::Failed],
+                    CountsFrom::Answered => {
+                        &[Outcome::Initiated, Outcome::Failed, Outcome::Ringing, Outcome::NoAnswer, Outcome::Busy]
+                    }
+                };
+                self.uncounted.insert(environment, outcomes);
+                Ok(())
+            }
             // No decision depends on a name.
             Change::AgentRenamed { id, .. } => require(self.alive(environment, *id).is_some()),
             Change::AgentPublished { id } => self.publish(environment, *id, true),

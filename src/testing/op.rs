@@ -1,6 +1,6 @@
 //! The operations of a test run, as values.
 
-use super::universe::{Agent, Back, Contact, Dialed, Moment, Number, Span, Tenant, Token, Went, Wents};
+use super::universe::{Agent, Back, Contact, Dialed, Moment, Number, Span, Tenant, Threshold, Token, Went, Wents};
 use crate::{Change, DialPlan, Direction, Role, Timestamp};
 use arbitrary::Arbitrary;
 
@@ -98,6 +98,8 @@ pub enum Edit {
     TokenExpires(Token),
     /// [`Change::OwnersOrdered`]
     OwnersOrdered(Number, Few<Agent>),
+    /// [`Change::CountsFromSet`]
+    CountsFromSet(Threshold),
 }
 
 /// Up to three values.
@@ -112,7 +114,7 @@ impl<T: Copy> Few<T> {
 
 impl Edit {
     /// The number of variants.
-    pub const KINDS: usize = 20;
+    pub const KINDS: usize = 21;
 
     /// Returns the change.
     pub fn change(&self) -> Change {
@@ -162,6 +164,7 @@ impl Edit {
             Self::OwnersOrdered(number, owners) => {
                 Change::OwnersOrdered { number: number.id(), owners: owners.map(Agent::id) }
             }
+            Self::CountsFromSet(threshold) => Change::CountsFromSet { from: threshold.from() },
             Self::NumbersAssigned(agent, numbers) => {
                 Change::NumbersAssigned { id: agent.id(), numbers: numbers.map(Number::id) }
             }
@@ -194,6 +197,7 @@ impl Edit {
             Self::NumbersAssigned(..) => 17,
             Self::TokenExpires(..) => 18,
             Self::OwnersOrdered(..) => 19,
+            Self::CountsFromSet(..) => 20,
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Each value is one byte, taken modulo the number of entities, so that every byte is meaningful to a fuzzer.
 
-use crate::{AgentId, E164, EnvironmentId, Lookback, NumberId, Outcome, OutcomeSet, Timestamp, TokenId};
+use crate::{AgentId, CountsFrom, E164, EnvironmentId, Lookback, NumberId, Outcome, OutcomeSet, Timestamp, TokenId};
 use arbitrary::Arbitrary;
 
 /// The time at which each run begins: 2026-03-01T12:00:00Z.
@@ -151,6 +151,17 @@ impl Went {
     /// Returns the outcome.
     pub fn outcome(self) -> Outcome {
         Outcome::from_rank(u64::from(self.0))
+    }
+}
+
+/// A status from which calls count.
+#[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Threshold(pub u8);
+
+impl Threshold {
+    /// Returns the status.
+    pub fn from(self) -> CountsFrom {
+        CountsFrom::ALL[usize::from(self.0 % 3)]
     }
 }
 

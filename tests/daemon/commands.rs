@@ -160,6 +160,9 @@ fn environments_are_managed_by_operators_and_by_their_own_token() {
     assert!(
         set.contains(" Clinic\n") && set.lines().any(|line| line.starts_with("attestation") && line.ends_with(" B"))
     );
+    let set = own.json(&["environment", "set", "--counts-from", "answered"]);
+    assert_eq!((&set["counts_from"], &set["require_attestation"]), (&"answered".into(), &"B".into()));
+    assert_eq!(own.try_run(&["environment", "set", "--counts-from", "none"]).0, 2, "there always is one");
     let set = own.json(&["environment", "set", "--lookback-seconds", "90"]);
     assert_eq!((&set["lookback_seconds"], &set["lookback_days"]), (&90.into(), &Value::Null));
     let both = ["environment", "set", "--lookback-seconds", "90", "--lookback-days", "1"];

@@ -4,8 +4,8 @@ use crate::support::daemon::{Daemon, dialback};
 use dialback::service::{Consumed, RecordSettings};
 use dialback::store::FjallStore;
 use dialback::{
-    AgentId, Applied, Call, CallId, Caller, Change, Context, Details, DialPlan, Direction, E164, EnvironmentId, Event,
-    Lookback, NumberId, Outcome, RecordedDoor, Service, Timestamp,
+    AgentId, Applied, Call, CallId, Caller, Change, Context, CountsFrom, Details, DialPlan, Direction, E164,
+    EnvironmentId, Event, Lookback, NumberId, Outcome, RecordedDoor, Service, Timestamp,
 };
 use serde_json::Value;
 use std::path::Path;
@@ -195,6 +195,39 @@ fn rewrite_moves_ids_and_contexts_with_their_calls() {
     for earlier in ["+4402079460958", "+4402079460777"] {
         assert_eq!(service.known_calls(BRITAIN, number(earlier), 10), Ok((vec![], true)), "{earlier} is erased");
     }
+}
+
+/// The calls were recorded before the environment's calls counted from another status on.
+#[test]
+fn rewrite_moves_calls_that_would_not_count_now_and_no_others() {
+    let place = tempfile::tempdir().expect("a directory");
+    let data = place.path().join("data");
+    fill(&data);
+    let name = || CallId::new("uncounted").expect("an id");
+    {
+        let service = service(&data);
+        let set = |from| {
+            let change = Change::CountsFromSet { from };
+            service.configure(BRITAIN, at(50), move |_| Ok(vec![change])).expect("valid");
+        };
+        set(CountsFrom::Answered);
+        let (from, to, outcome) = (number(OURS), number("+4402079460333"), Outcome::NoAnswer);
+        let call = Call { environment: BRITAIN, agent: SALES, from, to, at: at(45), outcome };
+        let details = Details { id: Some(name()), context: None };
+        assert_eq!(service.record(vec![Event::reported(call, details)]), Ok(vec![Ok(Applied::Uncounted)]));
+        // Of the two calls with other numbers, one would not count now. The call by id would, but was not counted.
+        set(CountsFrom::Ringing);
+    }
+    let (code, lines, errors) = check(&data, &["--region", "GB", "--environment", "Britain", "--rewrite"]);
+    assert_eq!(code, 0, "{errors}");
+    assert_eq!(lines.last().map(|line| &line["moved"]), Some(&2.into()));
+    let calls = exported(&data);
+    let of_britain = calls.iter().filter(|call| call["environment"] == BRITAIN.to_string());
+    let mut contacts: Vec<_> = of_britain.map(|call| call["contact"].as_str().expect("a contact")).collect();
+    contacts.sort_unstable();
+    assert_eq!(contacts, ["+12125550143", "+442079460111", "+442079460777", "+442079460958"]);
+    let known = service(&data).known_call(BRITAIN, &name()).expect("readable").expect("it is known");
+    assert_eq!((known.to, known.at, known.outcome), (number("+442079460333"), at(45), Outcome::NoAnswer));
 }
 
 #[test]

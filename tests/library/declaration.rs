@@ -284,6 +284,7 @@ fn mistakes_are_named_by_field_and_without_their_values() {
             "environment.lookback_seconds",
         ),
         (r#"{"environment": {"name": "A", "require_attestation": "C"}}"#, "environment.require_attestation"),
+        (r#"{"environment": {"name": "A", "counts_from": "busy"}}"#, "environment.counts_from"),
     ] {
         let refused = compare(&declared(text), &plan, false);
         let Err(Refused::Wrong(wrong)) = refused else { panic!("{text}: {refused:?}") };
@@ -370,9 +371,17 @@ fn steps_of_agents_settings_and_defaults_show_old_and_new_values() {
         (settings.region, settings.country_code) = (None, "1".into());
         (settings.national_prefix, settings.international_prefix) = ("1".into(), "011".into());
         settings.require_attestation = Some("A".into());
+        settings.counts_from = Some("answered".into());
     });
     let plan = "region US -> country code 1, national prefix 1, international prefix 011";
-    assert_eq!(written, [format!("~ environment Ours: dial plan {plan}; required attestation none -> A")]);
+    assert_eq!(
+        written,
+        [format!(
+            "~ environment Ours: dial plan {plan}; required attestation none -> A; calls count from initiated -> answered"
+        )]
+    );
+    let usual = of_settings(&|settings| settings.counts_from = Some("initiated".into()));
+    assert!(usual.is_empty(), "{usual:?}");
     let nobody = steps(|document| document.numbers[0].default_agent = Some("nobody".into()));
     assert_eq!(nobody, ["~ default agent +12125550100: Ben -> nobody"]);
     // An agent that loses the number loses the calls of it, too.

@@ -63,8 +63,7 @@ impl NatsServer {
 
     /// Sends SIGSTOP or SIGCONT, by name.
     pub fn signal(&self, name: &str) {
-        let process = self.process.as_ref().expect("it runs");
-        let sent = Command::new("kill").args([name, &process.id().to_string()]).status();
+        let sent = Command::new("kill").args([name, &self.id().to_string()]).status();
         assert!(sent.expect("kill runs").success());
     }
 
@@ -82,6 +81,11 @@ impl NatsServer {
             assert!(ended.is_none() && started.elapsed() < PATIENCE, "the server does not start: {}", self.log());
             sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Returns the id of its process.
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
     }
 
     pub fn log(&self) -> String {

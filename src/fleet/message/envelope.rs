@@ -25,10 +25,11 @@
 
 use super::{NodeId, Unreadable};
 use crate::event::wire::take;
-use crate::fleet::keys::{Key, Keys, TAG};
+use crate::fleet::keys::{Key, Keys, SEAL, TAG};
 use crate::fleet::stream::Subject;
 use crate::metrics::Skipped;
 use crate::time::Timestamp;
+use std::borrow::Cow;
 use xxhash_rust::xxh3::xxh3_64;
 
 const MAGIC: [u8; 3] = *b"DBF";
@@ -47,7 +48,7 @@ pub(super) const SUM: usize = 8;
 /// Bytes before the body.
 const HEAD: usize = 3 + 1 + 1 + 1 + 8 + 16 + 8 + 8 + 4;
 /// The largest number of bytes around a body.
-pub(in crate::fleet) const FRAME: usize = HEAD + crate::fleet::keys::SEAL + TAG + SUM;
+pub(in crate::fleet) const FRAME: usize = HEAD + SEAL + TAG + SUM;
 
 /// The fields of an envelope.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,11 +74,11 @@ impl Envelope {
     /// Panics if the body is longer than 4 GiB.
     #[must_use]
     pub fn seal(mut self, subject: Subject, body: &[u8], keys: &Keys) -> Vec<u8> {
-        let encrypted = keys.encrypting_key().map(|key| key.encrypt(&self.node, self.written, body.to_vec()));
-        if encrypted.is_some() {
+        let encrypting = keys.encrypting_key();
+        if encrypting.is_some() {
             self.flags |= ENCRYPTED;
         }
-        let body = encrypted.as_deref().unwrap_or(body);
+        let len = body.len() + encrypting.map_or(0, |_| SEAL);
         let key = keys.signing();
         let mut bytes = Vec::with_capacity(FRAME + body.len());
         bytes.extend(MAGIC);
@@ -86,8 +87,12 @@ impl Envelope {
         bytes.extend(self.node);
         bytes.extend(self.written.to_be_bytes());
         bytes.extend(self.sent_at.millis().to_be_bytes());
-        bytes.extend(u32::try_from(body.len()).expect("a message is far shorter").to_be_bytes());
+        bytes.extend(u32::try_from(len).expect("a message is far shorter").to_be_bytes());
         bytes.extend(body);
+        if let Some(key) = encrypting {
+            let seal = key.encrypt_in_place(&self.node, self.written, &mut bytes[HEAD..]);
+            bytes.extend(seal);
+        }
         if let Some(key) = key {
             let tag = key.sign(&bytes, &mark(subject));
             bytes.extend(tag);
@@ -109,8 +114,13 @@ impl Envelope {
     }
 }
 
-/// Checks the envelope of a message, and returns it with the body, which is decrypted.
-pub(super) fn open(payload: &[u8], subject: Subject, keys: &Keys) -> Result<(Envelope, Vec<u8>), Unreadable> {
+/// Checks the envelope of a message, and returns it with the body, which is decrypted. A body that was not encrypted is not
+/// copied.
+pub(super) fn open<'a>(
+    payload: &'a [u8],
+    subject: Subject,
+    keys: &Keys,
+) -> Result<(Envelope, Cow<'a, [u8]>), Unreadable> {
     let skip = |why| Unreadable::Skip(why);
     let mut rest = payload;
     if take(&mut rest) != Some(MAGIC) || subject == Subject::Other {
@@ -145,10 +155,10 @@ pub(super) fn open(payload: &[u8], subject: Subject, keys: &Keys) -> Result<(Env
         return Err(envelope.unknown());
     }
     let body = match key {
-        _ if envelope.flags & ENCRYPTED == 0 => body.to_vec(),
+        _ if envelope.flags & ENCRYPTED == 0 => Cow::Borrowed(body),
         Some(key) => {
             let body = key.decrypt(&envelope.node, envelope.written, body.to_vec());
-            body.ok_or(skip(Skipped::Damaged))?
+            Cow::Owned(body.ok_or(skip(Skipped::Damaged))?)
         }
         None => return Err(Unreadable::Locked),
     };
@@ -194,13 +204,13 @@ fn split(bytes: &[u8]) -> Option<(Envelope, Option<Signature<'_>>, &[u8])> {
 }
 
 /// Reads the part of a message of version 1 that follows its version.
-fn open_first(mut rest: &[u8]) -> Option<(Envelope, Vec<u8>)> {
+fn open_first(mut rest: &[u8]) -> Option<(Envelope, Cow<'_, [u8]>)> {
     let [kind] = take(&mut rest)?;
     let node = take(&mut rest)?;
     let written = u64::from_be_bytes(take(&mut rest)?);
     let sent_at = Timestamp::from_millis(u64::from_be_bytes(take(&mut rest)?));
     let envelope = Envelope { version: FIRST, kind, flags: 0, node, written, sent_at };
-    matches!(kind, b'E' | b'C' | b'P').then(|| (envelope, rest.to_vec()))
+    matches!(kind, b'E' | b'C' | b'P').then_some((envelope, Cow::Borrowed(rest)))
 }
 
 /// Returns the bytes that stand for a subject in a signature.

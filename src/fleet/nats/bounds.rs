@@ -119,7 +119,7 @@ async fn delivery(
     let read = async || match read().await {
         Ok(message) => {
             let (position, subject) = (Position(message.sequence), core.connection.subjects.read(&message.subject));
-            Ok(Some(Delivery { position, subject, payload: message.payload.to_vec() }))
+            Ok(Some(Delivery { position, subject, payload: message.payload }))
         }
         Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
         Err(error) => Err(reading(&error)),

@@ -16,8 +16,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-/// The maximum number of messages without an acknowledgement, over all calls. The client blocks without an error when
-/// 5,000 acknowledgements are not awaited.
+/// The maximum number of messages without an acknowledgement, over all calls that publish data. The client's own count,
+/// which is for configurations, has the same maximum: it blocks without an error when 5,000 are not awaited.
 pub(super) const IN_FLIGHT: usize = 4096;
 
 /// How long a call waits for a lost connection: about as long as reconnecting to a running server takes.
@@ -39,7 +39,7 @@ pub(super) struct Connection {
     pub(super) options: NatsOptions,
     pub(super) subjects: Subjects,
     pub(super) context: Context,
-    client: Client,
+    pub(super) client: Client,
     state: watch::Receiver<State>,
 }
 

@@ -2,6 +2,7 @@
 
 use super::connection::{Connection, IN_FLIGHT};
 use super::error::away;
+use super::inbox::Inbox;
 use super::options::NatsOptions;
 use super::server::ServerFacts;
 use super::setup::{self, Prepared};
@@ -22,6 +23,8 @@ pub(super) struct Core {
     prepared: Mutex<Option<Arc<Prepared>>>,
     /// How often the stream was doubted.
     doubts: AtomicU64,
+    /// Inboxes that no call uses and for which no acknowledgement is outstanding: as many as calls ever ran at once.
+    inboxes: std::sync::Mutex<Vec<Inbox>>,
 }
 
 impl Core {
@@ -33,7 +36,22 @@ impl Core {
             seen: AtomicU64::new(1),
             prepared: Mutex::new(None),
             doubts: AtomicU64::new(0),
+            inboxes: std::sync::Mutex::default(),
         })
+    }
+
+    /// Returns an inbox for a call.
+    pub(super) async fn inbox(&self) -> Result<Inbox, StreamError> {
+        let kept = self.inboxes.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match kept {
+            Some(inbox) => Ok(inbox),
+            None => Inbox::open(&self.connection.client).await,
+        }
+    }
+
+    /// Keeps an inbox for another call. All its messages must have been acknowledged.
+    pub(super) fn keep_inbox(&self, inbox: Inbox) {
+        self.inboxes.lock().unwrap_or_else(PoisonError::into_inner).push(inbox);
     }
 
     /// Returns what was found on the server, looked up once a connection and again after [`doubt`](Self::doubt).

@@ -164,7 +164,7 @@ impl Cursor {
             before = position;
             bytes += message.payload.len();
             let subject = core.connection.subjects.read(&message.subject);
-            batch.deliveries.push(Delivery { position, subject, payload: message.payload.to_vec() });
+            batch.deliveries.push(Delivery { position, subject, payload: message.message.payload });
             if bytes >= limit {
                 return Ok(batch);
             }

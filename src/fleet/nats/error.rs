@@ -94,6 +94,14 @@ pub(super) fn following(error: &ConsumerError) -> StreamError {
     }
 }
 
+/// Converts the error of a message that the client did not send.
+pub(super) fn sending(error: &async_nats::PublishError) -> StreamError {
+    match error.kind() {
+        async_nats::client::PublishErrorKind::MaxPayloadExceeded => engine(error),
+        _ => away(error),
+    }
+}
+
 pub(super) fn publishing(error: &PublishError) -> StreamError {
     match error.kind() {
         PublishErrorKind::WrongLastSequence => StreamError::Superseded,

@@ -19,6 +19,7 @@ mod connection;
 mod core;
 mod cursor;
 mod error;
+mod inbox;
 mod login;
 mod options;
 mod publish;
@@ -37,6 +38,7 @@ pub use tls::Certificates;
 use self::core::Core;
 use self::cursor::KeptCursor;
 use super::{Bounds, Delivery, Position, Snapshot, Stream, StreamError, Subject};
+use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,7 +78,16 @@ impl NatsStream {
 
 impl Stream for NatsStream {
     fn publish(&self, messages: &[(Subject, Vec<u8>)]) -> Result<Position, StreamError> {
-        self.run(publish::publish(&self.core, messages))
+        let mut copied = messages.iter().map(|(subject, message)| (*subject, Bytes::copy_from_slice(message)));
+        self.run(publish::publish(&self.core, &mut copied))
+    }
+
+    fn publish_each(
+        &self,
+        messages: &mut dyn ExactSizeIterator<Item = (Subject, Vec<u8>)>,
+    ) -> Result<Position, StreamError> {
+        let mut made = messages.map(|(subject, message)| (subject, Bytes::from(message)));
+        self.run(publish::publish(&self.core, &mut made))
     }
 
     fn publish_after(&self, subject: Subject, message: &[u8], last: Position) -> Result<Position, StreamError> {

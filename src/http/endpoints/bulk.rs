@@ -68,7 +68,7 @@ const LONGEST_MARK: usize = 6;
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only described: a form is read field by field")]
 struct Asked {
-    /// Whether the result has `unchanged`, `erased` and `testing`.
+    /// Whether the result has `unchanged`, `erased`, `uncounted` and `testing`.
     #[param(default = false)]
     details: Option<bool>,
 }
@@ -95,6 +95,9 @@ struct Details {
     /// Accepted calls that were not recorded, because the contact has been erased.
     #[schema(required = false)]
     erased: u64,
+    /// Accepted calls with a status that does not count: see `counts_from` of the environment.
+    #[schema(required = false)]
+    uncounted: u64,
     /// Accepted test calls, which are not recorded.
     #[schema(required = false)]
     testing: u64,
@@ -348,6 +351,7 @@ impl<'a> Upload<'a> {
         match applied {
             Applied::Recorded => {}
             Applied::Ignored => self.details.erased += 1,
+            Applied::Uncounted => self.details.uncounted += 1,
             _ => self.details.unchanged += 1,
         }
     }

@@ -79,8 +79,10 @@ pub(in crate::http) enum CallReport {
 
 /// Reports an outbound call, or a new status of one. Reports may be repeated and may arrive in any order.
 ///
-/// After the first report with a `call_id`, later ones may have only `call_id` and `status`, and a new `context`. A late
-/// report of a call from before the contact's erasure is acknowledged but not recorded.
+/// After the first report with a `call_id`, later ones may have only `call_id` and `status`, and a new `context`. A
+/// late report of a call from before the contact's erasure is acknowledged but not recorded. So is a report with a
+/// status that does not count (`counts_from` of the environment), but with a `call_id` or a `context` its call is known
+/// all the same.
 #[utoipa::path(
     post, path = "/api/v1/calls", tag = "calls", operation_id = "recordCall",
     request_body(content = CallReport, examples(
@@ -100,7 +102,7 @@ pub(in crate::http) enum CallReport {
         ("update" = (value = json!({"call_id": example::CALL, "status": "no-answer"}))),
     )),
     responses(
-        (status = 202, description = "The report is durable, or it is about a test call", body = Message<'static>, examples(
+        (status = 202, description = "The report is durable, does not count, or is about a test call", body = Message<'static>, examples(
             ("call" = (value = json!({"success": true, "message": "Call recorded"}))),
             ("test" = (value = json!({"success": true, "message": "Test call acknowledged"}))),
             ("with_context" = (value = json!({"success": true, "message": "Call recorded"}))),
@@ -125,10 +127,15 @@ pub(in crate::http) async fn record(reach: Reach, State(api): State<Api>, form: 
     }
     let call = event.call().copied();
     let recording = api.submit(vec![event]).await.map_err(|_| Refusal::internal())?;
+    let mut message = "Call recorded";
     for applied in recording? {
-        settle(&api.service().plan(), call.as_ref(), applied?)?;
+        let applied = applied?;
+        settle(&api.service().plan(), call.as_ref(), applied)?;
+        if applied == Applied::Uncounted {
+            message = "Call acknowledged; with this status it does not count";
+        }
     }
-    Ok(reply::message(StatusCode::ACCEPTED, "Call recorded"))
+    Ok(reply::message(StatusCode::ACCEPTED, message))
 }
 
 /// Returns the call with this id: its parties, its status and its context.

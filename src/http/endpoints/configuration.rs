@@ -52,6 +52,9 @@ struct Settings {
     lookback_days: Option<u32>,
     #[schema(schema_with = schema::required_attestation)]
     require_attestation: Option<String>,
+    /// The status from which calls count; `initiated` if it is left out.
+    #[schema(schema_with = schema::counts_from_or_null)]
+    counts_from: Option<String>,
 }
 
 #[derive(ToSchema)]

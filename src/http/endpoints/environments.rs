@@ -15,6 +15,7 @@ use crate::http::response::{render, reply};
 use crate::http::{Api, new_id};
 use crate::id::EnvironmentId;
 use crate::number::{Attestation, DialPlan};
+use crate::outcome::CountsFrom;
 use crate::plan::{EnvironmentView, Plan};
 use crate::time::Lookback;
 use axum::extract::State;
@@ -135,6 +136,11 @@ macro_rules! with_settings {
             /// count without an attestation.
             #[schema(schema_with = schema::required_attestation)]
             require_attestation: Option<String>,
+            /// The status from which calls count: a call with a lower one is acknowledged and leaves the history as it
+            /// is. It applies to later reports. `ringing`: all but `initiated` and `failed`. `answered`: `answered`,
+            /// `completed` and `voicemail`. A new environment has `initiated`: each call counts.
+            #[schema(schema_with = schema::counts_from_or_null)]
+            counts_from: Option<String>,
         }
     };
 }
@@ -157,6 +163,7 @@ struct Requested {
     dial_plan: Option<DialPlan>,
     lookback: Option<Lookback>,
     attestation: form::Given<Attestation>,
+    counts_from: Option<CountsFrom>,
 }
 
 impl Requested {
@@ -165,6 +172,7 @@ impl Requested {
             dial_plan: dial_plan(form),
             lookback: lookback(form),
             attestation: form.nullable("require_attestation", read::required_attestation),
+            counts_from: form.optional("counts_from", read::counts_from),
         }
     }
 }
@@ -197,7 +205,7 @@ pub(in crate::http) async fn create(
 ) -> Result<Response, Refusal> {
     let keyed = key.of(EnvironmentId::SYSTEM, &form);
     let name = form.required("name", read::name);
-    let Requested { dial_plan, lookback, attestation } = Requested::read(&mut form);
+    let Requested { dial_plan, lookback, attestation, counts_from } = Requested::read(&mut form);
     let name = form.finish(|| name)?;
 
     let id = EnvironmentId::from(new_id::uuid());
@@ -208,6 +216,8 @@ pub(in crate::http) async fn create(
         let (dial_plan, lookback) = (dial_plan.unwrap_or(DialPlan::NONE), lookback.unwrap_or_default());
         let mut changes = vec![Change::EnvironmentSet { name, dial_plan, lookback }];
         changes.extend(attestation.value().map(|level| Change::AttestationRequired { level: Some(level) }));
+        let counts_from = counts_from.filter(|from| *from != CountsFrom::default());
+        changes.extend(counts_from.map(|from| Change::CountsFromSet { from }));
         Ok((changes, ()))
     };
     let render = move |plan: &Plan, ()| {
@@ -226,6 +236,7 @@ pub(in crate::http) async fn create(
     request_body(content = NewSettings, examples(
         ("settings" = (value = json!({"region": "US", "lookback_days": 14, "require_attestation": null}))),
         ("seconds" = (value = json!({"lookback_seconds": 3600}))),
+        ("counting" = (value = json!({"counts_from": "answered"}))),
     )),
     responses(
         (status = 200, description = "The environment", body = Data<render::Environment<'static>>, example = json!(
@@ -304,6 +315,8 @@ fn settings(held: EnvironmentView<'_>, name: String, given: Requested) -> Vec<Ch
     if level != held.required_attestation() {
         changes.push(Change::AttestationRequired { level });
     }
+    let counts_from = given.counts_from.filter(|from| *from != held.counts_from());
+    changes.extend(counts_from.map(|from| Change::CountsFromSet { from }));
     changes
 }
 

@@ -116,7 +116,7 @@ pub(in crate::http) fn environment() -> Value {
     json!({
         "id": ENVIRONMENT, "name": "Acme", "region": "US", "country_code": "1", "national_prefix": "1",
         "international_prefix": "011", "national_number_lengths": [],
-        "lookback_days": 30, "lookback_seconds": 2_592_000,
+        "lookback_days": 30, "lookback_seconds": 2_592_000, "counts_from": "initiated",
     })
 }
 

@@ -3,7 +3,7 @@
 use crate::decision::Reason;
 use crate::event::{Direction, Role};
 use crate::http::response::actor::KINDS;
-use crate::outcome::Outcome;
+use crate::outcome::{CountsFrom, Outcome};
 use crate::plan::MAX_SOURCES;
 use crate::record::RecordedDoor;
 use crate::store::{Durability, EventKind};
@@ -36,9 +36,7 @@ pub(in crate::http) fn direction() -> Object {
 
 /// A direction, or null for an agent without one.
 pub(in crate::http) fn direction_or_null() -> Object {
-    let words = [Direction::Inbound, Direction::Outbound].map(|direction| json!(direction.name()));
-    let words = words.into_iter().chain([Value::Null]);
-    ObjectBuilder::new().schema_type(or_null(Type::String)).enum_values(Some(words)).build()
+    one_of_or_null([Direction::Inbound, Direction::Outbound].map(Direction::name))
 }
 
 pub(in crate::http) fn agent_status() -> Object {
@@ -66,6 +64,16 @@ pub(in crate::http) fn role() -> Object {
 /// The attestation that an environment requires.
 pub(in crate::http) fn required_attestation() -> Object {
     one_of(["A", "B"])
+}
+
+/// The status from which calls count.
+pub(in crate::http) fn counts_from() -> Object {
+    one_of(CountsFrom::ALL.map(CountsFrom::name))
+}
+
+/// The status from which calls count, in a request.
+pub(in crate::http) fn counts_from_or_null() -> Object {
+    one_of_or_null(CountsFrom::ALL.map(CountsFrom::name))
 }
 
 /// An actor in a request: a kind, or the id of a token.
@@ -250,6 +258,11 @@ pub(in crate::http) fn errors() -> Schema {
 /// The durability of an acknowledgement, if it is less than synced.
 pub(in crate::http) fn durability() -> Object {
     one_of([Durability::Buffered, Durability::Memory].map(Durability::name))
+}
+
+fn one_of_or_null<'a>(words: impl IntoIterator<Item = &'a str>) -> Object {
+    let words = words.into_iter().map(|word| json!(word)).chain([Value::Null]);
+    ObjectBuilder::new().schema_type(or_null(Type::String)).enum_values(Some(words)).build()
 }
 
 fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> Object {

@@ -6,7 +6,7 @@ use crate::event::{CallId, Direction, Role};
 use crate::http::response::time_text;
 use crate::id::{AgentId, NumberId};
 use crate::number::{Attestation, DialPlan, E164};
-use crate::outcome::{Outcome, OutcomeSet};
+use crate::outcome::{CountsFrom, Outcome, OutcomeSet};
 use crate::plan::{DefaultChoice, MAX_SOURCES};
 use crate::time::{Day, Lookback, Timestamp};
 use serde_json::Value;
@@ -152,6 +152,12 @@ pub(in crate::http) fn required_attestation(value: &Value) -> Result<Attestation
         "B" => Ok(Attestation::B),
         _ => Err("must be A or B".into()),
     }
+}
+
+/// Reads the status from which calls count.
+pub(in crate::http) fn counts_from(value: &Value) -> Result<CountsFrom, Wrong> {
+    let from = value.as_str().and_then(|name| name.parse().ok());
+    from.ok_or_else(|| "must be initiated, ringing or answered".into())
 }
 
 /// Reads the lengths of national numbers.

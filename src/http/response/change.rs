@@ -108,6 +108,9 @@ impl Naming<'_> {
                 "attestation_required",
                 format!("Set the required attestation of callers to {}.", level.map_or("none", |level| level.name())),
             ),
+            Change::CountsFromSet { from } => {
+                ShownChange::new("counts_from_set", format!("Set the status from which calls count to {from}."))
+            }
             Change::AgentCreated { id, name, direction, .. } => self.created(*id, name, Some(*direction)),
             Change::AgentDrafted { id, name, .. } => self.created(*id, name, None),
             Change::AgentRenamed { id, name, label } => self.renamed(*id, name, label.as_deref()),

@@ -240,6 +240,9 @@ pub(in crate::http) struct Environment<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = schema::required_attestation)]
     require_attestation: Option<&'static str>,
+    /// The status from which calls count.
+    #[schema(schema_with = schema::counts_from)]
+    counts_from: &'static str,
 }
 
 impl<'a> From<EnvironmentView<'a>> for Environment<'a> {
@@ -256,6 +259,7 @@ impl<'a> From<EnvironmentView<'a>> for Environment<'a> {
             lookback_days: environment.lookback().whole_days(),
             lookback_seconds: environment.lookback().secs(),
             require_attestation: environment.required_attestation().map(Attestation::name),
+            counts_from: environment.counts_from().name(),
         }
     }
 }

@@ -94,7 +94,7 @@ fn records_are_the_same_in_any_order_of_their_arrival() {
     each_order(&reports, &mut Vec::new(), &mut |order| {
         let mut records = Records::default();
         for (key, value) in order {
-            records.add(key.clone(), value.clone());
+            records.add(key.clone(), value.clone(), None);
         }
         orders += 1;
         assert_eq!(expected.get_or_insert_with(|| records.clone()), &records);
@@ -109,9 +109,9 @@ fn records_are_the_same_in_any_order_of_their_arrival() {
 #[test]
 fn one_id_with_two_times_is_one_call_with_the_later_time() {
     let mut records = Records::default();
-    records.add(key(1, 1, "x"), value(Outcome::Voicemail, Some((8, "{\"a\":1}"))));
-    records.add(key(3, 1, "x"), value(Outcome::Answered, None));
-    records.add(key(2, 1, ""), value(Outcome::Busy, None));
+    records.add(key(1, 1, "x"), value(Outcome::Voicemail, Some((8, "{\"a\":1}"))), None);
+    records.add(key(3, 1, "x"), value(Outcome::Answered, None), None);
+    records.add(key(2, 1, ""), value(Outcome::Busy, None), None);
     let call = (key(3, 1, "x"), value(Outcome::Voicemail, Some((8, "{\"a\":1}"))));
     assert_eq!(records.of_id(&CallId::new("x").expect("an id")), Some(call.clone()));
     assert_eq!(records.at(key(3, 1, "").at, key(3, 1, "").agent), Some(call.clone()));

@@ -2,8 +2,8 @@
 
 use crate::plan::DefaultChoice;
 use crate::{
-    AgentId, CallId, Change, Context, Details, DialPlan, Direction, E164, EnvironmentId, Lookback, NumberId, Outcome,
-    OutcomeSet, Reason, Route, Timestamp,
+    AgentId, CallId, Change, Context, CountsFrom, Details, DialPlan, Direction, E164, EnvironmentId, Lookback,
+    NumberId, Outcome, OutcomeSet, Reason, Route, Timestamp,
 };
 use std::collections::BTreeMap;
 
@@ -49,6 +49,8 @@ pub enum Action {
         dial_plan: DialPlan,
         /// The look-back.
         lookback: Lookback,
+        /// The status from which calls count, if it is set.
+        counts_from: Option<CountsFrom>,
     },
     /// `POST /phone-numbers`
     AddNumber {
@@ -106,10 +108,21 @@ pub enum Action {
 }
 
 impl Action {
-    /// Returns the equivalent [`Change`], for adapters that accept changes.
-    pub fn to_change(&self) -> Change {
+    /// Returns the equivalent changes, for adapters that accept changes.
+    pub fn to_changes(&self) -> Vec<Change> {
+        let counting = match self {
+            Self::SetEnvironment { counts_from, .. } => counts_from.map(|from| Change::CountsFromSet { from }),
+            _ => None,
+        };
+        [self.to_change()].into_iter().chain(counting).collect()
+    }
+
+    /// Returns the first of the equivalent changes.
+    fn to_change(&self) -> Change {
         match self.clone() {
-            Self::SetEnvironment { name, dial_plan, lookback } => Change::EnvironmentSet { name, dial_plan, lookback },
+            Self::SetEnvironment { name, dial_plan, lookback, .. } => {
+                Change::EnvironmentSet { name, dial_plan, lookback }
+            }
             Self::AddNumber { id, number } => {
                 Change::NumberAdded { id, number: E164::parse_international(&number).expect("a number with its +") }
             }

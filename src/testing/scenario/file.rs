@@ -1,6 +1,6 @@
 //! The format of a scenario file.
 
-use crate::{Direction, Outcome};
+use crate::{CountsFrom, Direction, Outcome};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -80,6 +80,8 @@ pub enum Step {
         region: Option<String>,
         /// The look-back in days. The default is 30.
         lookback_days: Option<u32>,
+        /// The status from which calls count. Without it, the environment keeps the one that it has.
+        counts_from: Option<CountsFrom>,
     },
     /// A number is added to an environment.
     Number {

@@ -21,7 +21,7 @@ impl Door for EngineDoor {
     }
 
     fn configure(&mut self, environment: EnvironmentId, action: &Action) -> Result<(), Refusal> {
-        match self.0.configure(environment, START, vec![action.to_change()]) {
+        match self.0.configure(environment, START, action.to_changes()) {
             Ok(_) => Ok(()),
             Err(error) => Err(refusal(&error)),
         }
@@ -89,8 +89,8 @@ impl Door for ServiceDoor {
     }
 
     fn configure(&mut self, environment: EnvironmentId, action: &Action) -> Result<(), Refusal> {
-        let change = action.to_change();
-        match self.service.configure(environment, START, move |_| Ok(vec![change])) {
+        let changes = action.to_changes();
+        match self.service.configure(environment, START, move |_| Ok(changes)) {
             Ok(_) => Ok(()),
             Err(ServiceError::Config(error)) => Err(refusal(&error)),
             Err(error) => panic!("{error}"),

@@ -106,7 +106,7 @@ impl<'a> Run<'a> {
 
     fn action(&mut self, step: &'a Step) -> (EnvironmentId, Action) {
         match step {
-            Step::Environment { name, dial_plan, region, lookback_days } => {
+            Step::Environment { name, dial_plan, region, lookback_days, counts_from } => {
                 let dial_plan = match (dial_plan, region) {
                     (None, None) => DialPlan::NONE,
                     (Some([country, national, international]), None) => {
@@ -116,7 +116,8 @@ impl<'a> Run<'a> {
                     (Some(_), Some(_)) => panic!("{}: a region has a dial plan of its own", self.scenario.name),
                 };
                 let lookback = lookback_days.map_or(Lookback::default(), Lookback::from_days);
-                (environment_id(name), Action::SetEnvironment { name: name.clone(), dial_plan, lookback })
+                let (id, name, counts_from) = (environment_id(name), name.clone(), *counts_from);
+                (id, Action::SetEnvironment { name, dial_plan, lookback, counts_from })
             }
             Step::Number { name, number, environment } => {
                 let environment = self.settle(name, environment.as_deref());

@@ -94,7 +94,7 @@ impl InMemory {
 }
 
 fn delivery((at, subject, payload): &(u64, Subject, Arc<[u8]>)) -> Delivery {
-    Delivery { position: Position(*at), subject: *subject, payload: payload.to_vec() }
+    Delivery { position: Position(*at), subject: *subject, payload: payload.to_vec().into() }
 }
 
 impl Stream for InMemory {

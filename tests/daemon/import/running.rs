@@ -330,6 +330,25 @@ fn erased_calls_do_not_count_as_accepted() {
 }
 
 #[test]
+fn calls_that_do_not_count_are_reported_and_not_stored() {
+    let site = Site::configured();
+    let daemon = Daemon::start(&site.path("data"));
+    let set = ["environment", "set", "tenant", "--counts-from", "answered", "--data"];
+    assert_eq!(dialback(&set, &site.path("data")).0, 0);
+    let line = |contact: &str, status: &str| format!("{OURS},{contact},1751371200,sales,{status}\n");
+    let (busy, answered) = (line("+447700900001", "busy"), line("+447700900002", "answered"));
+    let text = format!("from,to,at,agent,status\n{busy}{answered}");
+    let check = |done: Done| {
+        let counts = ["accepted", "uncounted", "rejected"].map(|name| done.count(name));
+        assert_eq!((done.code, counts), (Some(0), [1, 1, 0]), "{}", done.stderr);
+    };
+    let options = ["--environment", "tenant"];
+    check(site.import(&site.file(&text), &options));
+    assert_eq!(daemon.stop(), 0);
+    check(site.import(&site.file(&text), &options));
+}
+
+#[test]
 fn many_calls_are_imported_into_a_daemon() {
     let site = Site::empty();
     let daemon = Daemon::start(&site.path("data"));

@@ -37,7 +37,7 @@ impl Door for CDoor {
     }
 
     fn configure(&mut self, environment: EnvironmentId, action: &Action) -> Result<(), Refusal> {
-        let changes = serde_json::to_string(&[action.to_change()]).expect("JSON");
+        let changes = serde_json::to_string(&action.to_changes()).expect("JSON");
         match c::configure(self.handle, &environment.to_string(), &changes, NOW.millis()) {
             Status::Ok => Ok(()),
             Status::Refused => {

@@ -58,9 +58,8 @@ impl HttpDoor {
 
     /// Creates an environment. This is an operator's task, and the scenario determines the id.
     fn set_environment(&mut self, id: EnvironmentId, action: &Action) {
-        let Action::SetEnvironment { name, dial_plan, lookback } = action else { unreachable!("asked before") };
-        let change = Change::EnvironmentSet { name: name.clone(), dial_plan: *dial_plan, lookback: *lookback };
-        self.service.configure(id, NOW, move |_| Ok(vec![change])).expect("an environment");
+        let changes = action.to_changes();
+        self.service.configure(id, NOW, move |_| Ok(changes)).expect("an environment");
         self.tokens.entry(id).or_insert_with(|| issue(&self.service, Role::Environment, id));
     }
 }

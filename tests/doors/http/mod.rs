@@ -13,6 +13,7 @@ mod changes;
 mod configuration;
 mod constraints;
 mod contacts;
+mod counting;
 mod door;
 mod etags;
 mod events;

@@ -21,7 +21,7 @@ async fn operator_creates_an_environment_and_its_token() {
     assert_eq!(
         answer.text,
         format!(
-            r#"{{"success":true,"data":{{"id":"{environment}","name":"Clinic","region":null,"country_code":"49","national_prefix":"0","international_prefix":"00","national_number_lengths":[],"lookback_days":14,"lookback_seconds":1209600}}}}"#
+            r#"{{"success":true,"data":{{"id":"{environment}","name":"Clinic","region":null,"country_code":"49","national_prefix":"0","international_prefix":"00","national_number_lengths":[],"lookback_days":14,"lookback_seconds":1209600,"counts_from":"initiated"}}}}"#
         )
     );
     assert_eq!(operator.get("/environments").await.data()[2], answer.body["data"]);
@@ -158,6 +158,8 @@ async fn invalid_operator_requests_change_nothing() {
         ("/environments", json!({"name": "x", "region": "XX"}), "region"),
         ("/environments", json!({"name": "x", "require_attestation": "C"}), "require_attestation"),
         ("/environments", json!({"name": "x", "require_attestation": 1}), "require_attestation"),
+        ("/environments", json!({"name": "x", "counts_from": "Answered"}), "counts_from"),
+        ("/environments", json!({"name": "x", "counts_from": true}), "counts_from"),
         ("/environments", json!({"name": "x", "region": "Germany"}), "region"),
         ("/environments", json!({"name": "x", "region": 49}), "region"),
         ("/environments", json!({"name": "x", "region": "DE", "country_code": "43"}), "region"),
@@ -218,6 +220,7 @@ async fn environment_with_a_region_reads_numbers_as_that_region() {
     let expected = json!({
         "id": data["id"], "name": "Moscow", "region": "RU", "country_code": "7", "national_prefix": "8",
         "international_prefix": "810", "national_number_lengths": [], "lookback_days": 30, "lookback_seconds": 2_592_000,
+        "counts_from": "initiated",
     });
     assert_eq!(data, expected);
     let body = json!({
@@ -330,6 +333,8 @@ async fn environment_settings_change_one_by_one() {
             }),
         ),
         (json!({"require_attestation": "A"}), json!({"require_attestation": "A"})),
+        (json!({"counts_from": "answered"}), json!({"counts_from": "answered"})),
+        (json!({"counts_from": "initiated"}), json!({"counts_from": "initiated"})),
     ] {
         let before = operator.get(&path).await.tag();
         let answer = operator.put(&path, body.clone()).await;
@@ -370,6 +375,8 @@ async fn environment_settings_change_one_by_one() {
         ("lookback_seconds", json!({"lookback_seconds": 315_360_001})),
         ("lookback_seconds", json!({"lookback_seconds": 90, "lookback_days": 1})),
         ("require_attestation", json!({"require_attestation": "C"})),
+        ("counts_from", json!({"counts_from": "busy"})),
+        ("counts_from", json!({"counts_from": 1})),
     ] {
         let answer = operator.put(&path, body).await;
         answer.is(422, "VALIDATION_ERROR");

@@ -76,7 +76,8 @@ impl Intruder {
             0 => ("nothing", subject, Vec::new()),
             1 => ("a greeting", subject, b"hello".to_vec()),
             2 => match copy(&mut world.random) {
-                Some(Delivery { subject, mut payload, .. }) if !payload.is_empty() => {
+                Some(Delivery { subject, payload, .. }) if !payload.is_empty() => {
+                    let mut payload = payload.to_vec();
                     let bit = world.random.below(payload.len() * 8);
                     payload[bit / 8] ^= 1 << (bit % 8);
                     ("a damaged copy", subject, payload)
@@ -84,14 +85,14 @@ impl Intruder {
                 _ => return,
             },
             3 => match copy(&mut world.random) {
-                Some(Delivery { subject, payload, .. }) => ("a copy", subject, payload),
+                Some(Delivery { subject, payload, .. }) => ("a copy", subject, payload.to_vec()),
                 None => return,
             },
             _ => match copy(&mut world.random) {
                 Some(Delivery { subject: Subject::Configuration, payload, .. }) => {
-                    ("a misplaced copy", Subject::Calls(0), payload)
+                    ("a misplaced copy", Subject::Calls(0), payload.to_vec())
                 }
-                Some(Delivery { payload, .. }) => ("a misplaced copy", Subject::Configuration, payload),
+                Some(Delivery { payload, .. }) => ("a misplaced copy", Subject::Configuration, payload.to_vec()),
                 None => return,
             },
         };

@@ -87,8 +87,8 @@ fn after_faults_all_nodes_hold_exactly_what_was_acknowledged() {
     // A run in which nothing happened would prove nothing.
     let Counts { calls, erasures, configurations, superseded, refused_away, unknown_outcomes, .. } = counts;
     let Counts { restarts, power_failures, partitions, rollbacks, recreations, truncations, joins, .. } = counts;
-    let Counts { strays, forgeries, newer, deletions, purges, full, clock_jumps, confirmed, .. } = counts;
-    let happened = [calls, erasures, configurations, confirmed, superseded, refused_away, unknown_outcomes];
+    let Counts { strays, forgeries, newer, deletions, purges, full, clock_jumps, confirmed, uncounted, .. } = counts;
+    let happened = [calls, erasures, configurations, confirmed, superseded, refused_away, unknown_outcomes, uncounted];
     let befell = [restarts, power_failures, partitions, rollbacks, recreations, truncations, joins];
     let intruded = [strays, forgeries, newer, deletions, purges, full, clock_jumps];
     assert!(happened.iter().chain(&befell).chain(&intruded).all(|count| *count > 0), "{counts:?}");

@@ -249,7 +249,7 @@ impl Server {
         if subject == Subject::Configuration {
             self.held.last_configuration = position.0;
         }
-        self.held.messages.push(Delivery { position, subject, payload: payload.to_vec() });
+        self.held.messages.push(Delivery { position, subject, payload: payload.to_vec().into() });
         position
     }
 

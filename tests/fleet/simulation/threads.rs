@@ -7,8 +7,8 @@ use dialback::metrics::FleetState;
 use dialback::store::FjallStore;
 use dialback::testing::universe::START;
 use dialback::{
-    AgentId, Applied, Call, Caller, Change, Clock, DialPlan, Direction, E164, Engine, EnvironmentId, Erasure, Event,
-    Lookback, NumberId, Outcome, Reason, Service, ServiceError, Timestamp,
+    AgentId, Applied, Call, Caller, Change, Clock, CountsFrom, DialPlan, Direction, E164, Engine, EnvironmentId,
+    Erasure, Event, Lookback, NumberId, Outcome, Reason, Service, ServiceError, Timestamp,
 };
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -134,6 +134,32 @@ fn a_call_recorded_on_one_node_is_routed_on_another_and_survives_restarts() {
     let fleet_state = first.service.fleet_state().expect("it has an outbox");
     until("the outbox is empty", || fleet_state.outbox(0, 1).expect("readable").is_empty());
     assert_eq!(reason(&first, 7), Reason::NoHistory);
+}
+
+/// The first node has recorded the call before it knew the threshold that is in front of the call in the stream.
+#[test]
+fn a_call_that_counted_where_it_was_reported_counts_at_each_node() {
+    let server = SimServer::new(Random::new(1, 1), 2);
+    server.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let first = start(&server, 0, &path("first"), |_| {});
+    configure(&first);
+    let second = start(&server, 1, &path("second"), |_| {});
+    until("the second node follows", || follows(&second) && second.service.plan().generation() == 1);
+    server.cut(0, true);
+    assert_eq!(first.service.record(vec![call(1)]), Ok(vec![Ok(Applied::Recorded)]));
+    let raised = vec![Change::CountsFromSet { from: CountsFrom::Answered }];
+    second.service.configure(TENANT, START, move |_| Ok(raised)).expect("ordered and in force");
+    assert_eq!(second.service.record(vec![call(2)]), Ok(vec![Ok(Applied::Uncounted)]));
+    server.cut(0, false);
+    until("the second node has the call", || reason(&second, 1) == Reason::Matched);
+    until("the first node has the threshold", || first.service.plan().generation() == 2);
+    assert_eq!(first.service.record(vec![call(2)]), Ok(vec![Ok(Applied::Uncounted)]));
+    until("all is published", || follows(&first) && follows(&second));
+    for place in [&first, &second] {
+        assert_eq!((reason(place, 1), reason(place, 2)), (Reason::Matched, Reason::NoHistory));
+    }
 }
 
 #[test]

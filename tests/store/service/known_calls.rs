@@ -10,7 +10,7 @@ use dialback::testing::lasting::LastingStore;
 use dialback::{CallId, Context, Details, E164, Timestamp, Update};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-const HOUR: u64 = 3_600_000;
+pub(super) const HOUR: u64 = 3_600_000;
 
 fn id(text: &str) -> CallId {
     CallId::new(text).expect("an id")
@@ -20,39 +20,39 @@ fn context(text: &str) -> Context {
     Context::new(text).expect("an object")
 }
 
-fn ago(millis: u64) -> Timestamp {
+pub(super) fn ago(millis: u64) -> Timestamp {
     Timestamp::from_millis(START.millis() - millis)
 }
 
-fn contact(number: u64) -> E164 {
+pub(super) fn contact(number: u64) -> E164 {
     E164::from_code(493_012_300_000 + number).expect("a code")
 }
 
-fn call(to: E164, at: Timestamp, outcome: Outcome) -> Call {
+pub(super) fn call(to: E164, at: Timestamp, outcome: Outcome) -> Call {
     Call { environment: Tenant(0).id(), agent: Agent(0).id(), from: Dialed(0).number(), to, at, outcome }
 }
 
 /// Returns a report of a call to the first contact.
-fn report(at: Timestamp, outcome: Outcome, name: &str, text: &str) -> Event {
+pub(super) fn report(at: Timestamp, outcome: Outcome, name: &str, text: &str) -> Event {
     report_to(contact(1), at, outcome, name, text)
 }
 
-fn report_to(to: E164, at: Timestamp, outcome: Outcome, name: &str, text: &str) -> Event {
+pub(super) fn report_to(to: E164, at: Timestamp, outcome: Outcome, name: &str, text: &str) -> Event {
     let context = (!text.is_empty()).then(|| context(text));
     Event::reported(call(to, at, outcome), Details { id: CallId::new(name), context })
 }
 
-fn update(name: &str, outcome: Outcome, text: &str) -> Event {
+pub(super) fn update(name: &str, outcome: Outcome, text: &str) -> Event {
     let context = (!text.is_empty()).then(|| context(text));
     Event::Update(Box::new(Update { environment: Tenant(0).id(), id: id(name), from: None, outcome, context }))
 }
 
-fn forget(to: E164, until: Timestamp) -> Event {
+pub(super) fn forget(to: E164, until: Timestamp) -> Event {
     Event::Erasure(Erasure { environment: Tenant(0).id(), contact: to, until, is_ahead: false })
 }
 
 /// Records an event and returns its result.
-fn record(service: &Service, event: Event) -> Result<Applied, ServiceError> {
+pub(super) fn record(service: &Service, event: Event) -> Result<Applied, ServiceError> {
     record_at(service, START, event)
 }
 
@@ -62,7 +62,7 @@ fn record_at(service: &Service, now: Timestamp, event: Event) -> Result<Applied,
     answer.recv().expect("an answer").expect("it is durable").remove(0)
 }
 
-fn known(service: &Service, name: &str) -> Option<KnownCall> {
+pub(super) fn known(service: &Service, name: &str) -> Option<KnownCall> {
     service.known_call(Tenant(0).id(), &id(name)).expect("readable")
 }
 
@@ -71,13 +71,13 @@ fn text_of(call: &KnownCall) -> &str {
 }
 
 /// Returns the call behind the decision about the first contact.
-fn behind(service: &Service) -> Option<KnownCall> {
+pub(super) fn behind(service: &Service) -> Option<KnownCall> {
     let plan = service.plan();
     let last = ask_first(service).call.expect("a call");
     service.call_behind(&plan, Dialed(0).number(), contact(1), &last).expect("readable")
 }
 
-fn export(path: &Path) -> Vec<u8> {
+pub(super) fn export(path: &Path) -> Vec<u8> {
     let mut out = Vec::new();
     FjallStore::open(path).expect("it opens").exporter().export(&mut out, false).expect("readable");
     out

@@ -3,6 +3,7 @@
 
 mod actors;
 mod ceiling;
+mod counting;
 mod damage;
 mod directories;
 mod durability;

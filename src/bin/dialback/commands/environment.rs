@@ -87,6 +87,9 @@ pub(crate) struct Settings {
     /// withheld
     #[arg(long, value_name = "A|B|none")]
     require_attestation: Option<String>,
+    /// The status from which calls count. A report of another call is acknowledged, and leaves the history as it is
+    #[arg(long, value_name = "STATUS", value_parser = ["initiated", "ringing", "answered"])]
+    counts_from: Option<String>,
 }
 
 impl Settings {
@@ -102,6 +105,7 @@ impl Settings {
             ("lookback_days", self.lookback_days.map(|days| json!(days))),
             ("lookback_seconds", self.lookback_seconds.map(|seconds| json!(seconds))),
             ("require_attestation", self.require_attestation.as_ref().map(|level| json!(level))),
+            ("counts_from", self.counts_from.as_ref().map(|from| json!(from))),
         ];
         for (field, value) in settings {
             if let Some(value) = value {
@@ -115,7 +119,7 @@ const COLUMNS: [Column<'static>; 2] =
     [("ID", &|environment| text(environment, "id")), ("NAME", &|environment| text(environment, "name"))];
 
 /// The additional columns of one environment.
-const SETTINGS: [Column<'static>; 7] = [
+const SETTINGS: [Column<'static>; 8] = [
     ("REGION", &|environment| text(environment, "region")),
     ("COUNTRY CODE", &|environment| text(environment, "country_code")),
     ("NATIONAL PREFIX", &|environment| text(environment, "national_prefix")),
@@ -123,6 +127,7 @@ const SETTINGS: [Column<'static>; 7] = [
     ("NATIONAL LENGTHS", &|environment| text(environment, "national_number_lengths")),
     ("LOOK-BACK", &lookback),
     ("ATTESTATION", &|environment| text(environment, "require_attestation")),
+    ("COUNTS FROM", &|environment| text(environment, "counts_from")),
 ];
 
 pub(crate) fn run(command: &EnvironmentCommand, json: bool) -> Result<ExitCode, Failure> {

@@ -300,18 +300,14 @@ impl Check {
         Ok(())
     }
 
-    /// Records all calls under the numbers that they mean. If one is refused, nothing has been erased yet. Returns how many
-    /// contacts' last calls are new there.
+    /// Records the last calls of all pairs under the numbers that they mean. If one is refused, nothing has been erased
+    /// yet. Returns how many contacts' last calls are new there.
     fn copy(&self, service: &Service) -> Result<usize, Failure> {
         let call = |found: &Misread| Event::Call(Call { to: found.meant, ..found.call });
-        let (calls, known): (Vec<_>, Vec<_>) =
-            (self.calls.iter().map(call).collect(), self.known.iter().map(call).collect());
+        let calls: Vec<_> = self.calls.iter().map(call).collect();
         let mut moved = 0;
         for events in calls.chunks(BATCH) {
             moved += commit(service, events.to_vec())?;
-        }
-        for events in known.chunks(BATCH) {
-            commit(service, events.to_vec())?;
         }
         Ok(moved)
     }
@@ -346,11 +342,12 @@ impl Check {
 }
 
 /// Records events as one commit. Returns how many of the calls it recorded. A number that has a later call, and one whose
-/// agent was deleted, keep what they have.
+/// agent was deleted, keep what they have. The environment's `counts_from` makes no difference, because it is not asked
+/// again about calls that are stored.
 fn commit(service: &Service, events: Vec<Event>) -> Result<usize, Failure> {
     let are_calls: Vec<_> = events.iter().map(|event| matches!(event, Event::Call(_))).collect();
     let mut moved = 0;
-    for (applied, is_call) in service.record(events)?.into_iter().zip(are_calls) {
+    for (applied, is_call) in service.record_moved(events)?.into_iter().zip(are_calls) {
         moved += usize::from(applied? == Applied::Recorded && is_call);
     }
     Ok(moved)

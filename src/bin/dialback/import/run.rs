@@ -235,6 +235,7 @@ impl<'a> Import<'a> {
         self.summary.accepted += results.recorded + results.unchanged;
         self.summary.unchanged += results.unchanged;
         self.summary.erased += results.erased;
+        self.summary.uncounted += results.uncounted;
         self.summary.span.add_all(results.span);
     }
 

@@ -91,6 +91,7 @@ impl<'a> Directory<'a> {
                 Ok(Applied::Recorded) => self.results.recorded += 1,
                 // The agent and the number are known, so only an erasure can be the reason.
                 Ok(Applied::Ignored) => self.results.erased += 1,
+                Ok(Applied::Uncounted) => self.results.uncounted += 1,
                 Ok(_) => self.results.unchanged += 1,
                 Err(error) => self.results.refused.push((origin, Rejection::Refused(reason(&error)))),
             }

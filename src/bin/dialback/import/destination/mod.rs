@@ -139,6 +139,7 @@ pub(in crate::import) struct Results {
     pub(in crate::import) recorded: u64,
     pub(in crate::import) unchanged: u64,
     pub(in crate::import) erased: u64,
+    pub(in crate::import) uncounted: u64,
     /// When the calls that were not rejected were placed.
     pub(in crate::import) span: Span,
     /// The records that the destination rejected, with the reasons.

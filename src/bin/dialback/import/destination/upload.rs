@@ -25,6 +25,9 @@ struct Report {
     rejected: u64,
     unchanged: u64,
     erased: u64,
+    // An older daemon has no such field.
+    #[serde(default)]
+    uncounted: u64,
     errors: Vec<LineError>,
 }
 
@@ -52,7 +55,8 @@ pub(in crate::import) fn upload(
     let report = send(remote, &batch.calls, &batch.origins)?;
     results.unchanged = report.unchanged;
     results.erased = report.erased;
-    results.recorded = report.accepted.saturating_sub(report.unchanged + report.erased);
+    results.uncounted = report.uncounted;
+    results.recorded = report.accepted.saturating_sub(report.unchanged + report.erased + report.uncounted);
     let mut listed = report.errors.len() as u64;
     let mut next = report.errors.last().map_or(0, |error| error.line);
     results.note(&batch.origins, report.errors);
@@ -135,6 +139,7 @@ impl Results {
         self.recorded += more.recorded;
         self.unchanged += more.unchanged;
         self.erased += more.erased;
+        self.uncounted += more.uncounted;
         self.span.add_all(more.span);
         self.refused.append(&mut more.refused);
     }

@@ -15,6 +15,8 @@ pub(crate) struct Summary {
     pub(crate) unchanged: u64,
     /// Calls that were not stored, because the contact has been erased.
     pub(crate) erased: u64,
+    /// Calls that were not stored, because their outcome does not count in the environment.
+    pub(crate) uncounted: u64,
     /// Lines that were rejected.
     pub(crate) rejected: u64,
     /// Lines that `--only` or the format skips.
@@ -48,6 +50,7 @@ impl Summary {
             "accepted": self.accepted,
             "unchanged": self.unchanged,
             "erased": self.erased,
+            "uncounted": self.uncounted,
             "rejected": self.rejected,
             "skipped": self.skipped,
             "created_numbers": self.created_numbers,
@@ -76,6 +79,9 @@ impl fmt::Display for Summary {
         write_count(f, "unchanged", self.unchanged, "  of these: already known, or the pair has a later call")?;
         if self.erased > 0 {
             write_count(f, "erased", self.erased, "  not stored: the contact has been erased")?;
+        }
+        if self.uncounted > 0 {
+            write_count(f, "uncounted", self.uncounted, "  not stored: see counts_from of the environment")?;
         }
         write_count(f, "rejected", self.rejected, "")?;
         if self.skipped > 0 {
