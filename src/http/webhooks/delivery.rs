@@ -7,6 +7,7 @@ use super::sender::Sent;
 use super::settings::{Settings, Why};
 use super::webhook::Webhook;
 use crate::http::response::event::{cursor, shown};
+use crate::metrics::Stopwatch;
 use crate::service::{FeedWatch, Service};
 use crate::store::{EventContent, EventKinds, FeedCall, FeedPage, FeedQuery, StoredEvent};
 use crate::time::Timestamp;
@@ -28,7 +29,7 @@ const PAGE_BYTES: usize = 64 << 10;
 /// Sends the events of a webhook until it is deleted.
 pub(super) async fn run(hooks: Arc<Webhooks>, hook: Arc<Webhook>) {
     let (sending, under_way) = (JoinSet::new(), HashMap::new());
-    let mut delivery = Delivery { hooks, hook, sending, under_way, is_at_end: false, is_behind: false };
+    let mut delivery = Delivery { hooks, hook, sending, under_way, is_at_end: false, is_behind: false, rest: None };
     let mut watch = None;
     while let Some(settings) = delivery.hook.settings() {
         if delivery.hooks.service().plan().environment(delivery.hook.environment).is_none() {
@@ -44,8 +45,10 @@ pub(super) async fn run(hooks: Arc<Webhooks>, hook: Arc<Webhook>) {
             return delivery.end().await;
         }
         let is_active = settings.disabled.is_none() && delivery.hooks.service().has_feed();
+        let rest = delivery.rest();
         let wait = match is_active.then_some(&settings) {
             None => LONGEST_WAIT,
+            Some(_) if !rest.is_zero() => rest,
             Some(settings) => match delivery.step(settings).await {
                 Ok(()) => delivery.wait(),
                 Err(Unreadable) => REST,
@@ -116,6 +119,8 @@ struct Delivery {
     is_at_end: bool,
     /// Whether there were more events than could be sent.
     is_behind: bool,
+    /// Runs while the task rests: nothing could be sent.
+    rest: Option<Stopwatch>,
 }
 
 impl Delivery {
@@ -161,6 +166,11 @@ impl Delivery {
                 self.is_at_end = true;
             }
         }
+    }
+
+    /// Returns for how long the task still rests.
+    fn rest(&self) -> Duration {
+        self.rest.map_or(Duration::ZERO, |rest| REST.saturating_sub(Duration::from_nanos(rest.nanos())))
     }
 
     /// Returns how long there is nothing to do, unless an event comes or an attempt ends.
@@ -215,8 +225,8 @@ impl Delivery {
             Ended::Removed(is_missed) => return self.hook.change(|queue| queue.forget(due.sequence, is_missed)),
             Ended::Not => return self.hook.change(|queue| queue.release(due)),
             Ended::NotNow => {
-                self.hook.change(|queue| queue.release(due));
-                return tokio::time::sleep(REST).await;
+                self.rest = Some(Stopwatch::start());
+                return self.hook.change(|queue| queue.release(due));
             }
             Ended::Sent(sent, _) if !sent.is_accepted() && !is_current => {
                 return self.hook.change(|queue| queue.release(due));

@@ -8,7 +8,8 @@
 //!   got no answer, or one that says that the receiver fails, are then sent at once, each once.
 //! * **Bounds.** At most [`MOST_WAITING`] events wait, and [`MOST_PLACES`] are under way, fewer to a slow receiver. If the places
 //!   are full, new events stay in the feed, until an event is accepted or given up. An event that has failed [`TRIED`] times is
-//!   given up for a new one, if the receiver has accepted others meanwhile.
+//!   given up for a new one, if the receiver has accepted others meanwhile; one that was refused, after [`REFUSED`]. At most
+//!   [`MOST_OF_SUBJECT`] events of a subject wait behind a refused one, which is then given up.
 //!
 //! A queue reads no clock, and holds no content: an event that waits is read from the feed again, so that nothing of an erased
 //! contact is kept here. After a restart it knows the numbers of its events only.
@@ -26,8 +27,12 @@ pub(super) const SCHEDULE: [u64; 9] = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_
 pub(super) const FAILING_MILLIS: u64 = 5 * 24 * 60 * 60 * 1000;
 /// The number of failures in a row after which the receiver is taken for down.
 pub(super) const DOWN: u32 = 10;
-/// The number of failed attempts after which an event may be given up for a new one.
+/// The number of failed attempts after which an event may be given up for a new one, if the last one was an outage, and if the
+/// receiver refused the event.
 const TRIED: u32 = 3;
+const REFUSED: u32 = 2;
+/// The most events of a subject that wait behind a refused one.
+const MOST_OF_SUBJECT: usize = 32;
 /// How often a receiver that is down is tried.
 const PROBE_MILLIS: u64 = 60_000;
 /// The most events that wait.
@@ -68,6 +73,8 @@ struct Waiting {
     /// Whether it failed in an outage. As soon as that is over, it is sent once before it is due: `is_early`.
     is_held: bool,
     is_early: bool,
+    /// The answer to the last attempt.
+    last: Option<Answer>,
     is_sending: bool,
 }
 
@@ -82,8 +89,18 @@ impl Waiting {
             accepted_before: 0,
             is_held: false,
             is_early: false,
+            last: None,
             is_sending: false,
         }
+    }
+
+    fn is_refused(&self) -> bool {
+        self.last == Some(Answer::Refused)
+    }
+
+    /// Returns the number of failed attempts after which it may be given up for a new one.
+    fn enough(&self) -> u32 {
+        if self.is_refused() { REFUSED } else { TRIED }
     }
 
     /// Returns when it can be sent.
@@ -262,8 +279,9 @@ impl Queue {
 
     /// Returns the events that may be given up for new ones, with the number of their attempts.
     fn hopeless(&self) -> impl Iterator<Item = (u32, u64)> {
-        let is_hopeless =
-            |event: &Waiting| event.attempts >= TRIED && !event.is_sending && event.accepted_before < self.accepted;
+        let is_hopeless = |event: &Waiting| {
+            event.attempts >= event.enough() && !event.is_sending && event.accepted_before < self.accepted
+        };
         let hopeless = self.waiting.iter().filter(move |(_, event)| is_hopeless(event));
         hopeless.map(|(sequence, event)| (event.attempts, *sequence))
     }
@@ -278,6 +296,7 @@ impl Queue {
             self.health.missed += 1;
         }
         let subject = self.subject_of(subject);
+        self.make_room(subject);
         let is_sending = self.waiting.values().all(|event| event.subject != subject);
         self.sending += usize::from(is_sending);
         let event =
@@ -288,6 +307,18 @@ impl Queue {
             self.probe_new_at = now.plus_millis(PROBE_MILLIS);
         }
         is_sending.then_some(Due { sequence, attempt: 1 })
+    }
+
+    /// Gives up the first event of a subject if the receiver refused it and too many wait behind it: they must not take the
+    /// places of others.
+    fn make_room(&mut self, subject: Subject) {
+        let mut own = self.waiting.iter().filter(|(_, event)| event.subject == subject);
+        let first = own.next().filter(|(_, event)| event.is_refused() && !event.is_sending);
+        if let Some((sequence, _)) = first.filter(|_| own.count() >= MOST_OF_SUBJECT) {
+            let sequence = *sequence;
+            self.waiting.remove(&sequence);
+            self.health.missed += 1;
+        }
     }
 
     /// Sets the subject of an event that was stored.
@@ -410,8 +441,10 @@ impl Queue {
 
     /// Lets the number of events under way follow the speed of the receiver.
     fn measure(&mut self, answer: Answer, millis: u64, now: Timestamp) {
-        if millis > QUICK_MILLIS || answer == Answer::Outage {
+        if millis > QUICK_MILLIS {
             (self.places, self.slow_until) = (1, now.plus_millis(SLOW_MILLIS));
+        } else if answer == Answer::Outage {
+            self.places = (self.places / 2).max(1);
         } else if self.slow_until <= now {
             self.places = (self.places + 1).min(MOST_PLACES);
         }
@@ -425,7 +458,7 @@ impl Queue {
             return true;
         }
         event.attempts += 1;
-        event.is_held = answer == Answer::Outage;
+        (event.is_held, event.last) = (answer == Answer::Outage, Some(answer));
         let wait = usize::try_from(event.attempts).ok().and_then(|attempts| SCHEDULE.get(attempts - 1));
         if let Some(seconds) = wait {
             // Up to a tenth later, so that events that failed together are not sent together.
@@ -567,7 +600,7 @@ mod tests {
         }
         assert_eq!((early, queue.len()), (12, 11), "all that failed, at once");
         assert!(queue.wake_at(true) > Some(at(240)));
-        assert_eq!(queue.room(false, at(240)), 1, "slow, and not down");
+        assert!(queue.room(false, at(240)) > 0, "not down");
     }
 
     #[test]
@@ -622,6 +655,38 @@ mod tests {
         }
         assert_eq!(send_all(&mut queue, 100, Answer::Accepted, now), 100);
         assert_eq!((queue.len(), queue.health().missed), (MOST_WAITING - 1, 1));
+    }
+
+    #[test]
+    fn refused_subject_takes_no_places_of_others() {
+        let mut queue = Queue::after(0);
+        for sequence in 1..=600 {
+            let now = at(sequence);
+            // Ten that are refused in a row look like an outage.
+            if queue.room(false, now) > 0
+                && let Some(due) = queue.add(sequence, Subject::Configuration, None, now)
+            {
+                queue.settle(due, Answer::Refused, 0, now);
+            }
+            while let Some(due) = queue.next(now) {
+                queue.settle(due, Answer::Refused, 0, now);
+            }
+            assert!(queue.len() <= MOST_OF_SUBJECT + 2, "{}", queue.len());
+        }
+        assert_eq!(send_all(&mut queue, 200, Answer::Accepted, at(700)), 200);
+        // Not an outage: the others are accepted between them.
+        for sequence in 1000..2000 {
+            let now = at(sequence);
+            assert!(queue.room(false, now) > 0, "event {sequence}");
+            if let Some(due) = queue.add(10_000 + sequence, Subject::Configuration, None, now) {
+                queue.settle(due, Answer::Refused, 0, now);
+            }
+            while let Some(due) = queue.next(now) {
+                queue.settle(due, Answer::Refused, 0, now);
+            }
+            assert_eq!(send_all(&mut queue, 1, Answer::Accepted, now), 1, "event {sequence}");
+        }
+        assert!(queue.len() <= MOST_OF_SUBJECT + 2, "{}", queue.len());
     }
 
     #[test]
@@ -707,6 +772,8 @@ mod tests {
         assert_eq!(queue.room(false, START), 1, "for a minute");
         send_all(&mut queue, 3, Answer::Accepted, at(60));
         assert_eq!(queue.room(false, at(60)), 4, "and then by one for each quick answer");
+        send_all(&mut queue, 1, Answer::Outage, at(60));
+        assert_eq!(queue.room(false, at(60)), 2, "a quick failure halves them");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 /// The time limit for the set-up of a connection to one address.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long a connection without a message stays open.
-const IDLE: Duration = Duration::from_secs(5);
+const IDLE: Duration = Duration::from_secs(4);
 
 /// The host that a connection leads to.
 #[derive(Clone, PartialEq, Eq)]
@@ -41,8 +41,15 @@ pub(super) struct Connection {
 pub(super) struct Connections {
     tls: TlsConnector,
     most: usize,
+    idle: Mutex<Idle>,
+}
+
+#[derive(Default)]
+struct Idle {
     /// The oldest first.
-    idle: Mutex<VecDeque<(Instant, Connection)>>,
+    connections: VecDeque<(Instant, Connection)>,
+    /// Whether a task closes those that wait for too long.
+    is_closing: bool,
 }
 
 impl Connections {
@@ -51,31 +58,31 @@ impl Connections {
         Self { tls: TlsConnector::from(Arc::new(tls)), most, idle: Mutex::default() }
     }
 
-    fn idle(&self) -> MutexGuard<'_, VecDeque<(Instant, Connection)>> {
+    fn idle(&self) -> MutexGuard<'_, Idle> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|(since, connection)| since.elapsed() < IDLE && !connection.sender.is_closed());
+        idle.connections.retain(|(since, connection)| since.elapsed() < IDLE && !connection.sender.is_closed());
         idle
     }
 
     /// Takes a connection to this host that waits for a message.
     pub(super) fn take(&self, host: &Host) -> Option<Connection> {
         let mut idle = self.idle();
-        let place = idle.iter().rposition(|(_, connection)| connection.host == *host)?;
-        idle.remove(place).map(|(_, connection)| connection)
+        let place = idle.connections.iter().rposition(|(_, connection)| connection.host == *host)?;
+        idle.connections.remove(place).map(|(_, connection)| connection)
     }
 
     /// Keeps a connection for the next message, unless there are too many.
     pub(super) fn keep(self: &Arc<Self>, connection: Connection) {
         let mut idle = self.idle();
-        if idle.is_empty() {
+        if !std::mem::replace(&mut idle.is_closing, true) {
             let there = Arc::clone(self);
             tokio::spawn(async move { there.close_idle().await });
         }
-        if idle.len() >= self.most {
-            idle.pop_front();
+        if idle.connections.len() >= self.most {
+            idle.connections.pop_front();
         }
         if self.most > 0 {
-            idle.push_back((Instant::now(), connection));
+            idle.connections.push_back((Instant::now(), connection));
         }
     }
 
@@ -83,7 +90,9 @@ impl Connections {
     async fn close_idle(&self) {
         loop {
             tokio::time::sleep(IDLE).await;
-            if self.idle().is_empty() {
+            let mut idle = self.idle();
+            if idle.connections.is_empty() {
+                idle.is_closing = false;
                 return;
             }
         }

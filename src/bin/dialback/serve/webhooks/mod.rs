@@ -187,8 +187,8 @@ impl Inner {
         };
         let status = response.status().as_u16();
         // The status counts, however the answer goes on.
-        let is_whole = tokio::time::timeout(REST, drain(response)).await == Ok(true);
-        if is_whole && connection.is_ready().await {
+        let rest = async { drain(response).await && connection.is_ready().await };
+        if tokio::time::timeout(REST, rest).await == Ok(true) {
             self.connections.keep(connection);
         }
         Ok(Some(status))
