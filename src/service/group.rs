@@ -336,6 +336,14 @@ impl<'a> Group<'a> {
         }
     }
 
+    /// Returns what a call writes. `erased` is the erasure of its contact in the environment of this scope.
+    fn write_of(&self, call: &Call, erased: Option<(Scope, Option<Register>)>) -> Option<Write> {
+        call_write(&self.plan, call, |scope, contact| match erased {
+            Some((environment, erasure)) if scope == environment => self.held(scope, contact).max(erasure),
+            _ => self.held(scope, contact),
+        })
+    }
+
     /// Logs a call without an id or a context.
     fn log_call(
         &mut self,
@@ -344,11 +352,7 @@ impl<'a> Group<'a> {
         origin: Origin,
         now: Option<Timestamp>,
     ) -> Logged {
-        let held = |scope: Scope, contact| match erased {
-            Some((environment, erasure)) if scope == environment => self.held(scope, contact).max(erasure),
-            _ => self.held(scope, contact),
-        };
-        let (write, slot) = (call_write(&self.plan, call, held), self.plan.environment_slot(call.environment));
+        let (write, slot) = (self.write_of(call, erased), self.plan.environment_slot(call.environment));
         let Some((write, slot)) = write.zip(slot) else { return self.ignore_call(call, erased, now) };
         // Of a call of the stream, another node has found that it counts. The setting may have changed since.
         if origin == Origin::Here && !self.plan.counts(call) {
@@ -394,15 +398,11 @@ impl<'a> Group<'a> {
         origin: Origin,
         now: Option<Timestamp>,
     ) -> Logged {
-        let held = |scope: Scope, contact| match erased {
-            Some((environment, erasure)) if scope == environment => self.held(scope, contact).max(erasure),
-            _ => self.held(scope, contact),
-        };
         if let Err(error) = self.check_details() {
             return Logged::Refused(error);
         }
         let Some((environment, number, agent)) =
-            self.plan.call_slots(call).filter(|_| call_write(&self.plan, call, held).is_some())
+            self.plan.call_slots(call).filter(|_| self.write_of(call, erased).is_some())
         else {
             return self.ignore_call(call, erased, now);
         };
@@ -426,7 +426,7 @@ impl<'a> Group<'a> {
             Err(error) => return Logged::Refused(error),
         };
         let counted = counted.map(|outcome| Call { outcome, ..call });
-        let write = counted.and_then(|counted| call_write(&self.plan, &counted, held));
+        let write = counted.and_then(|counted| self.write_of(&counted, erased));
         if counted.is_some() && write.is_none() {
             return self.ignore_call(&call, erased, now);
         }
