@@ -29,7 +29,15 @@ const PAGE_BYTES: usize = 64 << 10;
 /// Sends the events of a webhook until it is deleted.
 pub(super) async fn run(hooks: Arc<Webhooks>, hook: Arc<Webhook>) {
     let (sending, under_way) = (JoinSet::new(), HashMap::new());
-    let mut delivery = Delivery { hooks, hook, sending, under_way, is_at_end: false, is_behind: false, rest: None };
+    let mut delivery = Delivery {
+        hooks: Arc::clone(&hooks),
+        hook,
+        sending,
+        under_way,
+        is_at_end: false,
+        is_behind: false,
+        rest: None,
+    };
     let mut watch = None;
     while let Some(settings) = delivery.hook.settings() {
         if delivery.hooks.service().plan().environment(delivery.hook.environment).is_none() {
@@ -41,7 +49,7 @@ pub(super) async fn run(hooks: Arc<Webhooks>, hook: Arc<Webhook>) {
             watch = Watch::begin(&delivery);
             delivery.is_at_end = false;
         }
-        if delivery.hook.is_stopping() {
+        if delivery.hooks.is_stopping() {
             return delivery.end().await;
         }
         let is_active = settings.disabled.is_none() && delivery.hooks.service().has_feed();
@@ -65,6 +73,7 @@ pub(super) async fn run(hooks: Arc<Webhooks>, hook: Arc<Webhook>) {
             () = Watch::woken(&mut watch) => watch = None,
             () = tokio::time::sleep(wait) => {}
             () = delivery.hook.changed.notified() => {}
+            () = hooks.stopped() => {}
         }
     }
 }
@@ -128,7 +137,10 @@ impl Delivery {
     async fn step(&mut self, settings: &Settings) -> Result<(), Unreadable> {
         for sequence in self.hook.look(Queue::unknown) {
             match read(&self.hooks, &self.hook, sequence).await? {
-                Ok((event, subject)) => self.hook.change(|queue| queue.learn(sequence, subject, event.id)),
+                Ok(event) => {
+                    let subject = self.hooks.subject(&self.hook, &event).await;
+                    self.hook.change(|queue| queue.learn(sequence, subject, event.id));
+                }
                 Err(is_missed) => self.hook.change(|queue| queue.forget(sequence, is_missed)),
             }
         }
@@ -191,13 +203,13 @@ impl Delivery {
             } else {
                 tokio::select! {
                     turn = hooks.turn(hook.environment) => turn,
-                    () = hook.stopped() => return Ended::Not,
+                    () = hooks.stopped() => return Ended::Not,
                 }
             };
             let event = match event {
                 Some(event) => event,
                 None => match read(&hooks, &hook, due.sequence).await {
-                    Ok(Ok((event, _))) => event,
+                    Ok(Ok(event)) => event,
                     Ok(Err(is_missed)) => return Ended::Removed(is_missed),
                     Err(Unreadable) => return Ended::NotNow,
                 },
@@ -257,20 +269,14 @@ impl Delivery {
     }
 }
 
-/// Reads a waiting event with its subject. `Err` if it is in the feed no more: `true` says that it was removed before the receiver
+/// Reads a waiting event. `Err` if it is in the feed no more: `true` says that it was removed before the receiver
 /// could have it, and not because its contact was erased.
-async fn read(
-    hooks: &Webhooks,
-    hook: &Webhook,
-    sequence: u64,
-) -> Result<Result<(StoredEvent, Subject), bool>, Unreadable> {
+async fn read(hooks: &Webhooks, hook: &Webhook, sequence: u64) -> Result<Result<StoredEvent, bool>, Unreadable> {
     // One of a type that is not wanted any more is as good as erased.
     let kinds = hook.settings().map_or(EventKinds::NONE, |settings| settings.kinds());
     let Some(page) = page(hooks, hook, sequence - 1, 1, kinds).await? else { return Ok(Err(true)) };
     let event = page.events.into_iter().find(|event| event.sequence == sequence);
-    let Some(event) = event else { return Ok(Err(false)) };
-    let subject = hooks.subject(hook, &event).await;
-    Ok(Ok((event, subject)))
+    Ok(event.ok_or(false))
 }
 
 async fn page(

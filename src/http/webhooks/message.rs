@@ -15,7 +15,7 @@ pub(super) const LONGEST: usize = 20_000;
 /// A message without its signature.
 #[derive(Clone)]
 pub(super) struct Unsigned {
-    /// The same for each attempt, so that the receiver can find repetitions.
+    /// It does not change from attempt to attempt, so that the receiver can find repetitions.
     pub(super) id: String,
     pub(super) kind: &'static str,
     body: Vec<u8>,

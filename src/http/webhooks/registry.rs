@@ -159,9 +159,6 @@ impl Webhooks {
         let editing = timeout(LAST_SAVE, self.editing.lock()).await;
         let hooks: Vec<_> = self.hooks().take().unwrap_or_default().into_values().collect();
         drop(editing);
-        for hook in &hooks {
-            hook.stop();
-        }
         let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         let end = async { while tasks.join_next().await.is_some() {} };
         // The attempts that take longer are repeated after the next start.
@@ -170,6 +167,17 @@ impl Webhooks {
         if timeout(LAST_SAVE, self.save_some(&hooks)).await.is_err() {
             tracing::warn!("the progress of the webhooks was not saved in time: some messages will be repeated");
         }
+    }
+
+    /// Returns whether no new attempt begins, because the service stops.
+    pub(super) fn is_stopping(&self) -> bool {
+        *self.is_stopping.borrow()
+    }
+
+    /// Returns when the service stops.
+    pub(super) async fn stopped(&self) {
+        // The sender is part of this value.
+        let _ = self.is_stopping.subscribe().wait_for(|is_stopping| *is_stopping).await;
     }
 
     fn spawn(self: &Arc<Self>, hook: &Arc<Webhook>) {
@@ -189,9 +197,7 @@ impl Webhooks {
     /// A failure of the store is reported where changes are refused. The deliveries go on.
     async fn save_some(&self, hooks: &[Arc<Webhook>]) {
         let unsaved: Vec<_> = hooks.iter().filter_map(|hook| Some((hook, hook.take_unsaved()?))).collect();
-        let kept = |(hook, progress): &(&Arc<Webhook>, Progress)| {
-            (hook.environment, hook.id.as_u128(), WebhookPart::Progress, Some(written(progress)))
-        };
+        let kept = |(hook, progress): &(&Arc<Webhook>, Progress)| part(hook, WebhookPart::Progress, Some(progress));
         let values: Vec<KeptWebhook> = unsaved.iter().map(kept).collect();
         if !values.is_empty() && keep(self.service(), values).await.is_err() {
             for (hook, _) in unsaved {
@@ -244,8 +250,8 @@ impl Webhooks {
             let hook = Arc::new(Webhook::new(environment, id, settings.clone(), queue));
             let progress = hook.look(Queue::progress);
             let values = vec![
-                part(&hook, Some(&settings)),
-                (environment, hook.id.as_u128(), WebhookPart::Progress, Some(written(&progress))),
+                part(&hook, WebhookPart::Settings, Some(&settings)),
+                part(&hook, WebhookPart::Progress, Some(&progress)),
             ];
             keep(there.service(), values).await?;
             let is_there = there.hooks().as_mut().map(|hooks| hooks.insert((environment, hook.id), Arc::clone(&hook)));
@@ -267,7 +273,7 @@ impl Webhooks {
             let _editing = there.editing.lock().await;
             let before = hook.settings().ok_or_else(Refusal::webhook_not_found)?;
             let settings = edit(&before);
-            keep(there.service(), vec![part(&hook, Some(&settings))]).await?;
+            keep(there.service(), vec![part(&hook, WebhookPart::Settings, Some(&settings))]).await?;
             if before.url != settings.url || before.disabled.is_some() && settings.disabled.is_none() {
                 hook.resume(there.now());
             }
@@ -283,8 +289,8 @@ impl Webhooks {
         self.whole(async move {
             let _editing = there.editing.lock().await;
             hook.settings().ok_or_else(Refusal::webhook_not_found)?;
-            let progress = (hook.environment, hook.id.as_u128(), WebhookPart::Progress, None);
-            keep(there.service(), vec![part(&hook, None), progress]).await?;
+            let removed = [WebhookPart::Settings, WebhookPart::Progress].map(|gone| part(&hook, gone, None::<&()>));
+            keep(there.service(), removed.into()).await?;
             there.forget(&hook);
             Ok(())
         })
@@ -339,10 +345,9 @@ impl Webhooks {
         let settings = hook.settings().ok_or_else(Refusal::webhook_not_found)?;
         let now = self.now();
         let message = Unsigned::test(&hook.id.to_string(), &new_id::uuid().simple().to_string(), now);
-        let mut stopping = self.is_stopping.subscribe();
         tokio::select! {
             attempt = self.post(now, hook, &settings, message, 1) => Ok(attempt),
-            _ = stopping.wait_for(|is_stopping| *is_stopping) => Err(Refusal::too_slow()),
+            () = self.stopped() => Err(Refusal::too_slow()),
         }
     }
 
@@ -375,13 +380,10 @@ impl Webhooks {
     }
 }
 
-/// Returns the settings of a webhook as they are stored.
-fn part(hook: &Webhook, settings: Option<&Settings>) -> KeptWebhook {
-    (hook.environment, hook.id.as_u128(), WebhookPart::Settings, settings.map(written))
-}
-
-fn written(value: &impl serde::Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("it has only text and integers")
+/// Returns a part of a webhook as it is stored; `None` removes it.
+fn part(hook: &Webhook, part: WebhookPart, value: Option<&impl serde::Serialize>) -> KeptWebhook {
+    let written = |value| serde_json::to_vec(value).expect("it has only text and integers");
+    (hook.environment, hook.id.as_u128(), part, value.map(written))
 }
 
 /// Stores values, and waits until they are durable.

@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// The number of attempts that are remembered.
@@ -40,9 +40,7 @@ pub(in crate::http) struct Webhook {
     is_unsaved: AtomicBool,
     /// The last attempts, the newest first. They are not stored.
     attempts: Mutex<VecDeque<Attempt>>,
-    /// Whether no new attempt begins, because the service stops.
-    stopping: watch::Sender<bool>,
-    /// Wakes its task when the settings have changed, or the service stops.
+    /// Wakes its task when the settings have changed.
     pub(super) changed: Notify,
 }
 
@@ -56,7 +54,6 @@ impl Webhook {
             queue: Mutex::new(queue),
             is_unsaved: AtomicBool::new(false),
             attempts: Mutex::default(),
-            stopping: watch::Sender::new(false),
             changed: Notify::new(),
         }
     }
@@ -70,22 +67,6 @@ impl Webhook {
     pub(super) fn set(&self, settings: Option<Settings>) {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings.map(Arc::new);
         self.changed.notify_one();
-    }
-
-    /// Lets its task end when the attempts under way have ended.
-    pub(super) fn stop(&self) {
-        self.stopping.send_replace(true);
-        self.changed.notify_one();
-    }
-
-    pub(super) fn is_stopping(&self) -> bool {
-        *self.stopping.borrow()
-    }
-
-    /// Returns when the service stops.
-    pub(super) async fn stopped(&self) {
-        // The sender is part of this value.
-        let _ = self.stopping.subscribe().wait_for(|is_stopping| *is_stopping).await;
     }
 
     /// Begins anew after a change: all waiting events are due, and results of earlier attempts only release their events.
