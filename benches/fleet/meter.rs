@@ -10,7 +10,7 @@ pub(crate) struct Meter {
     server: u32,
 }
 
-/// What a part took: its time, and the processor time of this process and of the server's.
+/// The cost of a part: its time, and the processor time of this process and of the server's.
 #[derive(Clone, Copy)]
 pub(crate) struct Took {
     pub(crate) time: Duration,
