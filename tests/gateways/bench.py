@@ -15,7 +15,7 @@ import processes
 from daemon import Daemon
 from kamailio import Kamailio
 from model import World
-from sipp import SCENARIOS, Answering, options
+from sipp import PORTS, SCENARIOS, Answering, options
 from traffic import Traffic
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -70,7 +70,7 @@ class Bench:
                 file.write(f"{n};{number};{contact}@trunk;X-Nothing: 1;X-Nothing: 1\n")
         command = ["sipp", f"127.0.0.1:{self.outside[variant]}", "-sf", f"{SCENARIOS}/caller.xml", "-inf", f"{self.folder}/{name}.csv"]
         command += ["-m", str(count), "-r", str(rate), "-l", "20000", "-timeout", f"{self.seconds * 3 + 20}s", "-timeout_error"]
-        command += ["-trace_stat", "-stf", f"{self.folder}/{name}.stat", "-fd", "1", *options(self.ports, self.folder, name, self.ports.take(), logs=False)]
+        command += ["-trace_stat", "-stf", f"{self.folder}/{name}.stat", "-fd", "1", *options(self.folder, name, self.ports.take(PORTS), logs=False)]
         cpu = self.cpu(variant)
         process = processes.start(command, f"{self.folder}/{name}.out")
         code = process.wait(self.seconds * 3 + 40)

@@ -25,8 +25,7 @@ class Kamailio:
         assert checked.returncode == 0 and "CRITICAL" not in checked.stderr, checked.stderr
         self.process = processes.start(self.command + ["-DD", "-E", "-n", str(children)], self.log, cwd=folder)
         port = int(site["INSIDE_PORT"])
-        processes.until(lambda: processes.is_bound(port), "Kamailio")
-        assert self.process.poll() is None, open(self.log).read()
+        processes.until(lambda: port in processes.bound(), "Kamailio", process=self.process)
 
     def end(self):
         processes.end(self.process, patience=10)

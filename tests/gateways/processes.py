@@ -3,7 +3,6 @@
 import atexit
 import os
 import signal
-import socket
 import subprocess
 import time
 
@@ -35,21 +34,29 @@ def end_all():
         end(process, patience=3)
 
 
-def until(holds, what, patience=20):
-    """Waits until a condition holds."""
+def until(holds, what, patience=20, process=None):
+    """Waits until a condition holds, and fails at once if the process that must bring it about has ended."""
     deadline = time.monotonic() + patience
     while not holds():
+        assert process is None or process.poll() is None, f"{what} has ended ({process.returncode}):\n{said(process)}"
         assert time.monotonic() < deadline, f"waited in vain: {what}"
         time.sleep(0.02)
 
 
-def is_bound(port, kind=socket.SOCK_DGRAM):
-    with socket.socket(socket.AF_INET, kind) as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-    return False
+def said(process):
+    """The last that a process wrote."""
+    with open(process.log, errors="replace") as log:
+        return log.read()[-2000:]
+
+
+def bound():
+    """The local ports in use. A probe that binds a port would be in the way of the program that is waited for."""
+    ports = set()
+    for table in ["tcp", "tcp6", "udp", "udp6"]:
+        if os.path.exists(f"/proc/net/{table}"):
+            with open(f"/proc/net/{table}") as file:
+                ports.update(int(line.split()[1].rsplit(":", 1)[1], 16) for line in list(file)[1:])
+    return ports
 
 
 def cpu(pid):
@@ -67,11 +74,13 @@ class Ports:
     def __init__(self, first):
         self.next = first
 
-    def take(self):
-        while is_bound(self.next) or is_bound(self.next, socket.SOCK_STREAM):
+    def take(self, count=1):
+        """Takes so many neighbouring ports, and returns the first."""
+        in_use = bound()
+        while not in_use.isdisjoint(range(self.next, self.next + count)):
             self.next += 1
-        self.next += 1
-        return self.next - 1
+        self.next += count
+        return self.next - count
 
 
 def interrupted(number, _frame):

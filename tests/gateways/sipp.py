@@ -32,22 +32,26 @@ class Call:
     landings: list = field(default_factory=list)
 
 
-def options(ports, folder, name, port, logs=True):
+# SIPp uses its port, a port for audio, and the second port after that for video. It needs all three from the start.
+PORTS = 4
+
+
+def options(folder, name, port, logs=True):
     files = ["-trace_logs", "-log_file", f"{folder}/{name}.calls"] if logs else []
     files += ["-trace_err", "-error_file", f"{folder}/{name}.errors"]
-    return ["-i", "127.0.0.1", "-p", str(port), "-mp", str(ports.take()), "-nostdin", "-buff_size", "4194304", *files]
+    return ["-i", "127.0.0.1", "-p", str(port), "-mp", str(port + 1), "-nostdin", "-buff_size", "4194304", *files]
 
 
 class Answering:
     """An agent that answers calls on its own port."""
 
     def __init__(self, ports, folder, name, logs=True):
-        self.name, self.port = name, ports.take()
+        self.name, self.port = name, ports.take(PORTS)
         self.log = f"{folder}/{name}.calls"
-        command = ["sipp", "-sf", f"{SCENARIOS}/agent.xml", *options(ports, folder, name, self.port, logs)]
+        command = ["sipp", "-sf", f"{SCENARIOS}/agent.xml", *options(folder, name, self.port, logs)]
         self.process = processes.start(command, f"{folder}/{name}.out")
         self.read, self.got, self.has_left = 0, {}, False
-        processes.until(lambda: processes.is_bound(self.port), f"SIPp on {self.port}")
+        processes.until(lambda: self.port in processes.bound(), f"SIPp on {self.port}", process=self.process)
 
     def leave(self):
         processes.end(self.process)
@@ -83,7 +87,7 @@ class Calling:
             file.writelines(f"{call.label};{call.number};{call.caller};{call.headers[0]};{call.headers[1]}\n" for call in calls)
         command = ["sipp", f"127.0.0.1:{target}", "-sf", f"{SCENARIOS}/caller.xml", "-inf", f"{folder}/{name}.csv"]
         command += ["-m", str(len(calls)), "-r", str(rate), "-l", "5000", "-timeout", "60s", "-timeout_error"]
-        command += options(ports, folder, name, ports.take())
+        command += options(folder, name, ports.take(PORTS))
         self.process = processes.start(command, f"{folder}/{name}.out")
 
     def finish(self):
