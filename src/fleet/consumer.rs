@@ -134,6 +134,8 @@ impl Consumer {
 
     /// Consumes the next messages. If there are none, waits up to `wait` for the first.
     pub(super) fn step(&mut self, wait: Duration) -> Result<Did, StepError> {
+        // The publisher can be busy with one part for longer than requests wait.
+        self.link.expire();
         let did = self.try_step(wait);
         if let Some(error) = did.as_ref().err().and_then(StepError::away) {
             self.link.away(error);

@@ -458,11 +458,20 @@ impl Link {
     }
 
     pub(super) fn is_stopping(&self) -> bool {
-        self.state().is_stopping
+        self.state().is_stopping()
     }
 }
 
 impl State {
+    pub(super) fn is_stopping(&self) -> bool {
+        self.is_stopping
+    }
+
+    /// Returns the last outbox entry since the start of the node; 0 if there was none.
+    pub(super) fn last_entry(&self) -> u64 {
+        self.last_entry
+    }
+
     /// Records the newest snapshot, unless another one was seen since there were `sightings`: it may be newer.
     /// Returns whether it was recorded.
     pub(super) fn see_read(&mut self, seen: Sighting, sightings: u64) -> bool {
@@ -588,20 +597,21 @@ impl Sequencer for Link {
         let mut state = self.state();
         let is_new = entry > state.last_entry;
         state.last_entry = state.last_entry.max(entry);
-        let waits = self.settings.replicated && entry > state.acked_entry && !state.is_stopping;
-        let done = if waits {
+        let is_replicated = !self.settings.replicated || entry <= state.acked_entry;
+        let done = if is_replicated || state.is_stopping {
+            Some(done)
+        } else {
             let now = self.now();
             state.waiting.push_back((entry, now, done));
             None
-        } else {
-            Some(done)
         };
         drop(state);
         if is_new {
             self.changed.notify_all();
         }
         if let Some(done) = done {
-            done(Ok(()));
+            // A node that stops publishes the entry after its next start.
+            done(if is_replicated { Ok(()) } else { Err(ServiceError::NotReplicated) });
         }
     }
 
@@ -786,6 +796,23 @@ mod tests {
         // The stream is another one: its positions begin again.
         link.state().see_read(Sighting { at: Position(2), ..Sighting::default() }, before + 1);
         assert_eq!(link.state().snapshot.at, Position(2));
+    }
+
+    /// A call that is recorded while the node stops is not at the other nodes yet.
+    #[test]
+    fn replicated_call_is_not_acknowledged_while_the_node_stops() {
+        let settings = Settings { replicated: true, ..Settings::new(|| NOW) };
+        let link = Link::new(settings, Arc::new(Takes));
+        let acknowledged = |entry| {
+            let (tell, told) = std::sync::mpsc::channel();
+            link.acknowledge(entry, Box::new(move |result| tell.send(result.is_ok()).expect("it is awaited")));
+            told.try_recv().ok()
+        };
+        assert_eq!(acknowledged(1), None, "it waits");
+        link.acknowledged(Acked { position: Position(1), fingerprint: 1, entry: 2 }, 0);
+        assert_eq!(acknowledged(2), Some(true), "the stream has it");
+        link.stop();
+        assert_eq!((acknowledged(2), acknowledged(3)), (Some(true), Some(false)));
     }
 
     /// The age of a snapshot begins when the node first saw it, also before a restart. The thread of snapshots may look before

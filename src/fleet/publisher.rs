@@ -16,12 +16,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The approximate number of event bytes that are published together. Acknowledgements count when the stream has all of
+/// The approximate number of message bytes that are published together. Acknowledgements count when the stream has all of
 /// them, so the number is small while the outbox is short.
 const AT_ONCE: usize = 1 << 20;
 /// The most of them, while the outbox holds at least as many and the stream is fast. The node waits until a part is
-/// acknowledged before it sends the next, and that costs little of a part of this size. A part is in memory up to three
-/// times: as entries, as messages, and as what the client has not sent yet.
+/// acknowledged before it sends the next, and that costs little of a part of this size. A part is in memory up to twice: as
+/// entries, and as events by partition. A message is written when the stream takes it.
 const MOST: usize = 1 << 25;
 /// How long the stream should take for a part at most, in milliseconds. A call that waits for its acknowledgement waits
 /// for its part.
@@ -38,7 +38,7 @@ pub(super) struct Publisher {
     /// The last entry that the stream has acknowledged in this epoch.
     cursor: u64,
     epoch: u64,
-    /// The number of event bytes to publish together. A stream that holds less than `AT_ONCE` never has room for so many.
+    /// The number of message bytes to publish together. A stream that holds less than `AT_ONCE` never has room for so many.
     at_once: usize,
     /// The time at which the node last published a message.
     published_at: Option<Timestamp>,
@@ -69,34 +69,44 @@ impl Publisher {
         if !self.link.may_publish() {
             return Ok(Did::Nothing);
         }
-        let (epoch, republish) = {
+        let (epoch, republish, last_entry) = {
             let state = self.link.state();
-            (state.epoch, state.republish && state.republished.is_none_or(|(epoch, _)| epoch != state.epoch))
+            let republish = state.republish && state.republished.is_none_or(|(epoch, _)| epoch != state.epoch);
+            (state.epoch, republish, state.last_entry())
         };
         if self.epoch != epoch {
             (self.epoch, self.cursor) = (epoch, 0);
         }
         if republish {
-            self.republish(epoch)?;
+            self.republish()?;
             return Ok(Did::Some);
         }
+        if self.publish_outbox()? == Did::Some {
+            return Ok(Did::Some);
+        }
+        // An entry that exists no more was delivered back. Otherwise the thread would not wait for the next one.
+        self.cursor = self.cursor.max(last_entry);
+        self.beat()
+    }
+
+    /// Publishes the next part of the outbox.
+    fn publish_outbox(&mut self) -> Result<Did, StepError> {
         let entries = self.fleet_state.outbox(self.cursor, self.at_once)?;
         let mut last = None;
         let mut parcels = self.parcels();
-        let mut bytes = 0;
         for entry in entries {
             // An erasure goes into each partition, so there can be more to publish than was read.
             if parcels.len() >= self.at_once {
                 break;
             }
-            (last, bytes) = (Some(entry.number), bytes + entry.events.len());
+            last = Some(entry.number);
             let events = message::read_events(&entry.events).ok_or(StepError::Damaged("an entry of the outbox"))?;
             for event in &events {
                 parcels.add(event);
             }
         }
-        let Some(last) = last else { return self.beat() };
-        let count = parcels.events;
+        let Some(last) = last else { return Ok(Did::Nothing) };
+        let (count, bytes) = (parcels.events, parcels.len());
         let mut began = self.link.now();
         let published = self.publish(parcels, last);
         let took = elapsed(self.link.now(), &mut began);
@@ -137,8 +147,6 @@ impl Publisher {
         let count = parcels.len();
         let mut fingerprint = 0;
         let mut messages = parcels.into_iter().enumerate().map(|(index, (subject, events))| {
-            // A part can take long.
-            self.link.expire();
             let message = self.link.writer().events(subject, self.link.now(), &events);
             if index + 1 == count {
                 fingerprint = message::fingerprint(&message);
@@ -186,41 +194,42 @@ impl Publisher {
 
     /// Publishes all data of the node again, with UUIDs and numbers in place of slots. Calls converge, so data that the
     /// other nodes have already is harmless.
-    fn republish(&mut self, epoch: u64) -> Result<(), StepError> {
-        let plan = self.service.plan();
+    ///
+    /// Ends early if the node stops or begins again: then nothing counts as published.
+    fn republish(&mut self) -> Result<(), StepError> {
+        let (service, plan) = (Arc::clone(&self.service), self.service.plan());
         let mut parcels = self.parcels();
-        let mut failed = None;
-        let mut ready = Vec::new();
+        let mut goes_on = Ok(true);
         // Publish in parts, so that only one part at a time is in memory.
-        self.service.history().for_each(|scope, contact, register| {
+        service.history().for_each(|scope, contact, register| {
+            if !matches!(goes_on, Ok(true)) {
+                return;
+            }
             let LastCall::Placed { at, outcome, source } = register.read() else { return };
             let Some((environment, from)) = plan.number_of_scope(scope) else { return };
             let Some(agent) = plan.agent_id(source) else { return };
             parcels.add(&Event::Call(Call { environment, agent, from, to: contact, at, outcome }));
             // Not more: changes of the configuration go behind a part.
             if parcels.len() >= AT_ONCE {
-                ready.push(std::mem::replace(&mut parcels, self.parcels()));
-            }
-            if let Some(full) = ready.pop()
-                && failed.is_none()
-            {
-                failed = self.publish_again(full).err();
+                let full = std::mem::replace(&mut parcels, self.parcels());
+                goes_on = self.publish_again(full);
             }
         });
-        if let Some(error) = failed {
-            return Err(error);
+        if goes_on? && self.publish_again(parcels)? {
+            self.republish_erasures()?;
+            self.link.republished(self.epoch);
         }
-        self.publish_again(parcels)?;
-        self.republish_erasures()?;
-        self.link.republished(epoch);
         Ok(())
     }
 
-    fn publish_again(&self, parcels: Parcels) -> Result<(), StepError> {
+    /// Publishes a part of all data, and then new calls, which must not wait for the rest. Returns whether to go on.
+    fn publish_again(&mut self, parcels: Parcels) -> Result<bool, StepError> {
         let count = parcels.events;
         self.publish_messages(parcels, 0)?;
         self.link.metrics.count_republished(count);
-        Ok(())
+        self.publish_outbox()?;
+        let state = self.link.state();
+        Ok(!state.is_stopping() && state.epoch == self.epoch)
     }
 
     /// Publishes the erasures again under their pseudonyms, because their numbers are no longer stored.
@@ -255,7 +264,7 @@ fn next_size(at_once: usize, bytes: usize, took: u64) -> usize {
     let usual = (at_once * 2).min(AT_ONCE);
     match took {
         _ if bytes < at_once => usual,
-        took if took > PART => usual.max(at_once / 2),
+        took if took > PART => usual.max(at_once / usize::try_from(took / PART).unwrap_or(usize::MAX).max(2)),
         took if took > PART / 2 => usual.max(at_once),
         _ => (at_once * 2).min(MOST),
     }
@@ -332,6 +341,7 @@ mod tests {
         assert_eq!(size, MOST);
         assert_eq!(next_size(MOST, MOST, PART), MOST);
         assert_eq!(next_size(MOST, MOST, PART + 1), MOST / 2);
+        assert_eq!(next_size(MOST, MOST, 8 * PART), MOST / 8, "what it took in that time");
         assert_eq!(next_size(MOST, MOST - 1, 0), AT_ONCE, "the outbox is short");
         for took in [0, PART, 10 * PART] {
             assert_eq!(next_size(LEAST, LEAST - 1, took), LEAST * 2, "back to the usual size");

@@ -50,12 +50,16 @@ pub(super) fn putting(error: &PutError) -> StreamError {
 }
 
 /// Converts an error that `JetStream` answered. Conditions that pass count as unreachable: a missing leader,
-/// `JetStream` not running yet, or a missing stream, which is created again.
+/// `JetStream` not running yet, more messages than the server has stored so far, or a missing stream, which is created
+/// again.
 pub(super) fn answered(error: &ApiError) -> StreamError {
     let passes = error.code() == 503
         || matches!(
             error.error_code(),
-            ErrorCode::STREAM_NOT_FOUND | ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::CLUSTER_NOT_AVAILABLE
+            ErrorCode::STREAM_NOT_FOUND
+                | ErrorCode::JETSTREAM_NOT_ENABLED
+                | ErrorCode::CLUSTER_NOT_AVAILABLE
+                | ErrorCode::STREAM_TOO_MANY_REQUESTS
         );
     if has_no_room(error) {
         return StreamError::Full(error.to_string());

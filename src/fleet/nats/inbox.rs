@@ -25,20 +25,29 @@ pub(super) struct Inbox {
 struct Waiting {
     /// The number of the oldest one.
     oldest: u64,
-    /// Whether each message from the oldest one on was acknowledged.
-    are_acknowledged: VecDeque<bool>,
+    /// The messages from the oldest one on.
+    messages: VecDeque<Sent>,
+    /// The bytes of these messages.
+    bytes: usize,
+}
+
+struct Sent {
+    bytes: usize,
+    is_acknowledged: bool,
 }
 
 impl Waiting {
     /// Returns the number of the next message, which waits from now on.
-    fn next(&mut self) -> u64 {
-        self.are_acknowledged.push_back(false);
-        self.oldest + self.are_acknowledged.len() as u64 - 1
+    fn next(&mut self, bytes: usize) -> u64 {
+        self.messages.push_back(Sent { bytes, is_acknowledged: false });
+        self.bytes += bytes;
+        self.oldest + self.messages.len() as u64 - 1
     }
 
     /// Returns whether a message has no acknowledgement yet.
     fn is_waiting(&self, number: u64) -> bool {
-        self.index(number).and_then(|index| self.are_acknowledged.get(index)) == Some(&false)
+        let message = self.index(number).and_then(|index| self.messages.get(index));
+        message.is_some_and(|message| !message.is_acknowledged)
     }
 
     fn index(&self, number: u64) -> Option<usize> {
@@ -48,11 +57,11 @@ impl Waiting {
     /// Notes that a message that waits was acknowledged.
     fn take(&mut self, number: u64) {
         let index = self.index(number);
-        if let Some(is_acknowledged) = index.and_then(|index| self.are_acknowledged.get_mut(index)) {
-            *is_acknowledged = true;
+        if let Some(message) = index.and_then(|index| self.messages.get_mut(index)) {
+            message.is_acknowledged = true;
         }
-        while self.are_acknowledged.front() == Some(&true) {
-            self.are_acknowledged.pop_front();
+        while self.messages.front().is_some_and(|message| message.is_acknowledged) {
+            self.bytes -= self.messages.pop_front().map_or(0, |message| message.bytes);
             self.oldest += 1;
         }
     }
@@ -77,12 +86,17 @@ impl Inbox {
 
     /// Returns the number of messages from the oldest one without an acknowledgement to the last one.
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.are_acknowledged.len()
+        self.waiting.messages.len()
+    }
+
+    /// Returns the bytes of these messages.
+    pub(super) fn bytes(&self) -> usize {
+        self.waiting.bytes
     }
 
     /// Returns the subject for the acknowledgement of the next message, which waits for it from now on.
-    pub(super) fn next(&mut self) -> String {
-        format!("{}{}", self.prefix, self.waiting.next())
+    pub(super) fn next(&mut self, bytes: usize) -> String {
+        format!("{}{}", self.prefix, self.waiting.next(bytes))
     }
 
     /// Takes an acknowledgement, and returns the position of its message in the stream. Ignores an acknowledgement for
@@ -141,14 +155,14 @@ mod tests {
     fn only_messages_that_wait_are_acknowledged_in_any_order() {
         let mut waiting = Waiting::default();
         assert!(!waiting.is_waiting(0), "nothing was sent");
-        assert_eq!([waiting.next(), waiting.next(), waiting.next()], [0, 1, 2]);
+        assert_eq!([waiting.next(1), waiting.next(10), waiting.next(100)], [0, 1, 2]);
         waiting.take(1);
         assert_eq!([0, 1, 2, 3].map(|number| waiting.is_waiting(number)), [true, false, true, false]);
-        assert_eq!(waiting.are_acknowledged.len(), 3, "the oldest one has no acknowledgement");
+        assert_eq!((waiting.messages.len(), waiting.bytes), (3, 111), "the oldest one has no acknowledgement");
         waiting.take(0);
-        assert_eq!(waiting.are_acknowledged.len(), 1);
+        assert_eq!((waiting.messages.len(), waiting.bytes), (1, 100));
         // A late acknowledgement of an earlier message counts for none of a later call.
-        assert_eq!(waiting.next(), 3);
+        assert_eq!(waiting.next(5), 3);
         for late in [0, 1, u64::MAX] {
             assert!(!waiting.is_waiting(late));
             waiting.take(late);
@@ -156,7 +170,7 @@ mod tests {
         assert_eq!([2, 3].map(|number| waiting.is_waiting(number)), [true; 2]);
         waiting.take(3);
         waiting.take(2);
-        assert_eq!((waiting.are_acknowledged.len(), waiting.next()), (0, 4), "no number is used again");
+        assert_eq!((waiting.messages.len(), waiting.bytes, waiting.next(0)), (0, 0, 4), "no number is used again");
     }
 
     #[test]
@@ -171,6 +185,8 @@ mod tests {
         assert!(matches!(answer(full), Err(StreamError::Full(_))));
         let no_leader = r#"{"error":{"code":503,"err_code":10008,"description":"not available"}}"#;
         assert!(matches!(answer(no_leader), Err(StreamError::Away(_))));
+        let too_fast = r#"{"error":{"code":429,"err_code":10167,"description":"too many requests"}}"#;
+        assert!(matches!(answer(too_fast), Err(StreamError::Away(_))));
         for damaged in ["", "{", "-ERR", "[]"] {
             assert!(matches!(answer(damaged), Err(StreamError::Away(_))), "{damaged}");
         }

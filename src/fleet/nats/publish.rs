@@ -20,6 +20,9 @@ use tokio::time::timeout;
 /// The maximum number of unacknowledged messages of one call. Several calls can run at once, and none waits for permits
 /// while it holds others.
 const WINDOW: usize = IN_FLIGHT / 2;
+/// The maximum number of bytes of those messages, apart from a single longer message. A configuration waits behind them, and a message is
+/// made when it can be sent.
+const WINDOW_BYTES: usize = 4 << 20;
 
 /// How long the server may take to order a configuration, with all that precedes its publication.
 const ORDERING: Duration = Duration::from_secs(2);
@@ -46,10 +49,10 @@ async fn send(core: &Core, messages: &mut Messages<'_>) -> Result<Position, Stre
     let lost = Box::pin(core.connection.lost(generation));
     let mut under_way = UnderWay { core, inbox, lost, last: Position::START };
     for (subject, message) in messages {
-        while under_way.inbox.waiting() >= window {
+        while under_way.inbox.waiting() >= window || under_way.inbox.bytes() >= WINDOW_BYTES {
             under_way.acknowledged().await?;
         }
-        let reply = under_way.inbox.next();
+        let reply = under_way.inbox.next(message.len());
         // The client waits here if messages for a lost connection fill its buffer.
         let sent = core.connection.client.publish_with_reply(name(core, subject)?, reply, message);
         in_time(patience, sent.map(|sent| sent.map_err(|error| sending(&error)))).await?;

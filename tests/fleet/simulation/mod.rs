@@ -9,6 +9,7 @@ mod full;
 mod hidden;
 mod intruder;
 mod ordering;
+mod parts;
 pub(crate) mod purged;
 mod strays;
 mod stream;
