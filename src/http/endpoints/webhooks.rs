@@ -123,17 +123,12 @@ impl Api {
         let settings = hook.settings().ok_or_else(Refusal::webhook_not_found)?;
         let (health, waiting) = hook.health();
         let all = || EventKind::ALL.map(|kind| kind.name().to_owned()).to_vec();
-        let status = match settings.disabled {
-            Some(_) => "disabled",
-            None if health.failing_since.is_some() => "failing",
-            None => "active",
-        };
         Ok(ShownWebhook {
             id: hook.id,
             url: settings.url.clone(),
             types: settings.types.clone().unwrap_or_else(all),
             description: settings.description.clone(),
-            status,
+            status: hook.status().ok_or_else(Refusal::webhook_not_found)?.name(),
             disabled_reason: settings.disabled.map(|disabled| disabled.why.name()),
             disabled_at: settings.disabled.map(|disabled| time_text::render(disabled.at)),
             failing_since: health.failing_since.map(time_text::render),
