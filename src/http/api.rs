@@ -171,6 +171,13 @@ impl Api {
         webhooks.map_or(Ok(()), Webhooks::start)
     }
 
+    /// Says that the service will stop: webhooks send nothing new, and their tests end.
+    pub fn begin_stop(&self) {
+        if let Some(webhooks) = &self.webhooks {
+            webhooks.begin_stop();
+        }
+    }
+
     /// Stops sending, and stores how far it has come. Without it, messages of about the last second are repeated.
     pub async fn stop_webhooks(&self) {
         if let Some(webhooks) = &self.webhooks {

@@ -403,6 +403,14 @@ fn stalled_disk_is_reported_and_timed_out_changes_take_effect_later() {
         (log.matches("the store does not answer").count(), log.matches("the store answers again").count());
     // Statistics are stored later, and may stall separately.
     assert!((1..4).contains(&began) && ended <= began, "{log}");
+    // A webhook is stored as late as a call.
+    let (status, answer) = tenant.post("/webhooks", &serde_json::json!({"url": "https://example.com/"}));
+    assert_eq!((status, &answer["code"]), (503, &"OUTCOME_UNKNOWN".into()), "{answer}");
+    let asked = Instant::now();
+    while tenant.get("/webhooks").1["data"][0]["url"] != "https://example.com/" {
+        assert!(asked.elapsed() < Duration::from_secs(60), "it never comes into force");
+        std::thread::sleep(Duration::from_millis(50));
+    }
     daemon.kill();
 }
 

@@ -6,6 +6,7 @@ use crate::history::Stats;
 use crate::http::Api;
 use crate::http::middleware::body_budget::BodyBudget;
 use crate::http::middleware::requests::Requests;
+use crate::http::webhooks::registry::Webhooks;
 use crate::id::AgentId;
 use crate::metrics::{
     Fleet, FleetState, Histogram, RecordCounts, SIP_METHODS, SIP_STATUSES, SipCounts, SipEvent, Skipped, UpkeepCounts,
@@ -83,6 +84,7 @@ impl Collector for Everything {
         page.known_calls(api)?;
         page.commits(api)?;
         page.records(api.service().record_counts())?;
+        api.webhooks.as_ref().map_or(Ok(()), |webhooks| page.webhooks(webhooks))?;
         page.history(&api.service().history().stats())?;
         api.upkeep.as_ref().map_or(Ok(()), |counts| page.upkeep(counts))?;
         api.sip.as_ref().map_or(Ok(()), |counts| page.sip(counts))?;
@@ -193,6 +195,19 @@ impl Page<'_> {
             ("damaged", counts.damaged()),
         ] {
             counter(&mut family.encode_family(&[("result", result)])?, count)?;
+        }
+        Ok(())
+    }
+
+    fn webhooks(&mut self, webhooks: &Webhooks) -> fmt::Result {
+        let help = "Attempts to send messages of webhooks, by the answers of their receivers";
+        let mut family = self.family("webhook_attempts", help, None, MetricType::Counter)?;
+        for (result, count) in webhooks.counts().all() {
+            counter(&mut family.encode_family(&[("result", result)])?, count)?;
+        }
+        let mut family = self.family("webhooks", "Webhooks by status", None, MetricType::Gauge)?;
+        for (status, count) in webhooks.statuses() {
+            gauge(&mut family.encode_family(&[("status", status)])?, count)?;
         }
         Ok(())
     }

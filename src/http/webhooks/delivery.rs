@@ -26,8 +26,21 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// The number of stored bytes after which a page of new events ends.
 const PAGE_BYTES: usize = 64 << 10;
 
-/// Sends the events of a webhook until it is deleted.
-pub(super) async fn run(hooks: Arc<Webhooks>, hook: Arc<Webhook>) {
+/// Sends the events of a webhook until it is deleted. A panic ends neither the webhook nor others.
+pub(super) async fn keep_running(hooks: Arc<Webhooks>, hook: Arc<Webhook>) {
+    let is_interrupted = async || {
+        let mut task = JoinSet::new();
+        task.spawn(run(Arc::clone(&hooks), Arc::clone(&hook)));
+        task.join_next().await.is_some_and(|ended| ended.is_err_and(|error| error.is_panic()))
+    };
+    while is_interrupted().await {
+        tracing::error!(webhook = %hook.id, "the task of a webhook panicked, and begins again");
+        hook.change(Queue::interrupt);
+        tokio::time::sleep(REST).await;
+    }
+}
+
+async fn run(hooks: Arc<Webhooks>, hook: Arc<Webhook>) {
     let (sending, under_way) = (JoinSet::new(), HashMap::new());
     let mut delivery = Delivery {
         hooks: Arc::clone(&hooks),
@@ -138,7 +151,7 @@ impl Delivery {
         for sequence in self.hook.look(Queue::unknown) {
             match read(&self.hooks, &self.hook, sequence).await? {
                 Ok(event) => {
-                    let subject = self.hooks.subject(&self.hook, &event).await;
+                    let subject = self.hooks.subject(&self.hook, &event).await?;
                     self.hook.change(|queue| queue.learn(sequence, subject, event.id));
                 }
                 Err(is_missed) => self.hook.change(|queue| queue.forget(sequence, is_missed)),
@@ -167,7 +180,7 @@ impl Delivery {
             (self.is_at_end, self.is_behind) = (!page.is_more, page.is_more);
             let is_empty = page.events.is_empty();
             for event in page.events {
-                let (subject, now) = (self.hooks.subject(&self.hook, &event).await, self.hooks.now());
+                let (subject, now) = (self.hooks.subject(&self.hook, &event).await?, self.hooks.now());
                 if let Some(due) = self.hook.change(|queue| queue.add(event.sequence, subject, event.id, now)) {
                     self.send(due, Some(event));
                 }
@@ -232,6 +245,9 @@ impl Delivery {
 
     async fn settle(&mut self, task: Id, ended: Ended) {
         let Some((due, epoch)) = self.under_way.remove(&task) else { return };
+        if let Ended::Sent(sent, _) = ended {
+            self.hooks.counts().count(answer(sent));
+        }
         let is_current = epoch == self.hook.epoch();
         let (sent, millis) = match ended {
             Ended::Removed(is_missed) => return self.hook.change(|queue| queue.forget(due.sequence, is_missed)),
@@ -245,17 +261,17 @@ impl Delivery {
             }
             Ended::Sent(Sent::Answered(GONE), _) => {
                 self.hook.change(|queue| queue.release(due));
-                return self.hooks.disable(&self.hook, Why::Gone).await;
+                return self.hooks.disable(&self.hook, Why::Gone, epoch).await;
             }
             Ended::Sent(sent, millis) => (sent, millis),
         };
-        let now = self.hooks.now();
-        match self.hook.change(|queue| queue.settle(due, answer(sent), millis, now)) {
+        let (now, answer) = (self.hooks.now(), answer(sent));
+        match self.hook.change(|queue| queue.settle(due, answer, millis, now)) {
             Settled::Accepted | Settled::Later => {}
             Settled::GivenUp => {
                 tracing::warn!(webhook = %self.hook.id, "an event was not accepted in ten attempts, and is given up");
             }
-            Settled::Exhausted => self.hooks.disable(&self.hook, Why::Failing).await,
+            Settled::Exhausted => self.hooks.disable(&self.hook, Why::Failing, epoch).await,
         }
     }
 
@@ -291,27 +307,32 @@ async fn page(
     let read = move |service: &Service| service.events_of(environment, query);
     let page = hooks.read(environment, read).await.ok_or(Unreadable)?;
     page.map_err(|error| {
-        tracing::error!(%error, webhook = %hook.id, "the events for a webhook cannot be read");
+        // The environment may be deleted meanwhile.
+        if hooks.service().plan().environment(environment).is_some() {
+            tracing::error!(%error, webhook = %hook.id, "the events for a webhook cannot be read");
+        }
         Unreadable
     })
 }
 
 impl Webhooks {
     /// Returns the subject of an event. That of an answer is the contact of its decision, as far as it is still known.
-    async fn subject(&self, hook: &Webhook, event: &StoredEvent) -> Subject {
+    async fn subject(&self, hook: &Webhook, event: &StoredEvent) -> Result<Subject, Unreadable> {
         let id = event.id.unwrap_or_default();
-        match &event.content {
+        Ok(match &event.content {
             Some(EventContent::Decided(record)) => record.caller.map_or(Subject::Decision(id), Subject::Contact),
             Some(EventContent::Called(FeedCall { to, .. })) => Subject::Contact(*to),
             Some(EventContent::Changed(_)) => Subject::Configuration,
             Some(EventContent::Answered) => {
                 let environment = hook.environment;
                 let record = self.read(environment, move |service| service.record_of(environment, id)).await;
-                let caller = record.and_then(Result::ok).flatten().and_then(|record| record.content?.caller);
+                // A damaged record must not stop the others.
+                let record = record.ok_or(Unreadable)?.ok().flatten();
+                let caller = record.and_then(|record| record.content?.caller);
                 caller.map_or(Subject::Decision(id), Subject::Contact)
             }
             None => Subject::Decision(id),
-        }
+        })
     }
 }
 

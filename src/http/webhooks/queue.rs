@@ -350,6 +350,12 @@ impl Queue {
         }
     }
 
+    /// Takes all attempts under way for not made.
+    pub(super) fn interrupt(&mut self) {
+        self.waiting.values_mut().for_each(|event| event.is_sending = false);
+        self.sending = 0;
+    }
+
     /// Notes that events were removed from the feed before they were read, and begins after them.
     pub(super) fn skip(&mut self, removed: u64) {
         if removed > self.reached {
@@ -796,6 +802,15 @@ mod tests {
         let wrong = Progress { waiting: vec![(6, 1, at(1 << 30))], ..queue.progress() };
         let restored = Queue::restore(wrong, START);
         assert_eq!(restored.wake_at(false), Some(START.plus_millis(LONGEST_MILLIS)));
+    }
+
+    #[test]
+    fn interrupted_attempts_are_made_again() {
+        let mut queue = Queue::after(5);
+        let due = queue.add(6, contact(1), None, START).expect("sent");
+        assert_eq!((queue.next(START), queue.room(false, START)), (None, FIRST_PLACES - 1));
+        queue.interrupt();
+        assert_eq!((queue.room(false, START), queue.next(START)), (FIRST_PLACES, Some(due)));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! All webhooks of a service.
 
+use super::counts::Counts;
 use super::delivery;
 use super::message::Unsigned;
 use super::queue::{Progress, Queue};
 use super::sender::{Sender, Sent};
 use super::settings::{Disabled, Settings, Wanted, Why};
-use super::webhook::{Attempt, Webhook};
+use super::webhook::{Attempt, Status, Webhook};
 use crate::http::middleware::shares::{Shares, acquire};
 use crate::http::middleware::stored_reads::StoredReads;
 use crate::http::new_id;
@@ -37,6 +38,8 @@ const TESTS: usize = 16;
 const TESTS_OF_ONE: usize = 2;
 /// How often progress is saved.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// The number of waiting events up to which it is saved that often. With twice as many, half as often.
+const SAVED_EACH_TIME: usize = 64;
 /// How long a stop waits for attempts under way, and then until the progress is saved.
 const LAST_ATTEMPTS: Duration = Duration::from_secs(2);
 const LAST_SAVE: Duration = Duration::from_secs(2);
@@ -65,6 +68,7 @@ pub(in crate::http) struct Webhooks {
     tests: Arc<Semaphore>,
     tests_of_one: Shares,
     is_stopping: watch::Sender<bool>,
+    counts: Counts,
 }
 
 impl Webhooks {
@@ -90,6 +94,7 @@ impl Webhooks {
             tests: Arc::new(Semaphore::new(TESTS)),
             tests_of_one: Shares::new(TESTS_OF_ONE),
             is_stopping: watch::Sender::new(false),
+            counts: Counts::default(),
         }
     }
 
@@ -145,17 +150,25 @@ impl Webhooks {
         *self.hooks() = Some(hooks);
         let there = Arc::clone(self);
         self.runtime.spawn(async move {
-            while there.hooks().is_some() {
+            for turn in 0.. {
                 tokio::time::sleep(SAVE_EVERY).await;
-                there.save().await;
+                if there.hooks().is_none() {
+                    return;
+                }
+                there.save(turn).await;
             }
         });
         Ok(())
     }
 
+    /// Begins no new attempt, and ends tests.
+    pub(in crate::http) fn begin_stop(&self) {
+        self.is_stopping.send_replace(true);
+    }
+
     /// Begins no new attempt, waits a moment for those under way, and saves how far the deliveries have come.
     pub(in crate::http) async fn stop(&self) {
-        self.is_stopping.send_replace(true);
+        self.begin_stop();
         let editing = timeout(LAST_SAVE, self.editing.lock()).await;
         let hooks: Vec<_> = self.hooks().take().unwrap_or_default().into_values().collect();
         drop(editing);
@@ -184,13 +197,16 @@ impl Webhooks {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         // Those of deleted webhooks.
         while tasks.try_join_next().is_some() {}
-        tasks.spawn_on(delivery::run(Arc::clone(self), Arc::clone(hook)), &self.runtime);
+        tasks.spawn_on(delivery::keep_running(Arc::clone(self), Arc::clone(hook)), &self.runtime);
     }
 
-    async fn save(&self) {
+    /// Saves the progress of the webhooks whose turn it is. The more events wait, the longer their list, and the rarer it is
+    /// written.
+    async fn save(&self, turn: usize) {
         // So that nothing is stored of a webhook that is deleted meanwhile.
         let _editing = self.editing.lock().await;
-        let hooks: Vec<_> = self.hooks().iter().flat_map(BTreeMap::values).cloned().collect();
+        let is_due = |hook: &&Arc<Webhook>| turn.is_multiple_of(1 + hook.look(Queue::len) / SAVED_EACH_TIME);
+        let hooks: Vec<_> = self.hooks().iter().flat_map(BTreeMap::values).filter(is_due).cloned().collect();
         self.save_some(&hooks).await;
     }
 
@@ -221,6 +237,21 @@ impl Webhooks {
         let hooks = self.hooks();
         let hooks = hooks.as_ref().ok_or_else(Refusal::loading)?;
         hooks.get(&(environment, id)).cloned().ok_or_else(Refusal::webhook_not_found)
+    }
+
+    /// Returns the counters of the attempts, without those of tests.
+    pub(in crate::http) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Returns the number of webhooks of each status. None while they are loaded.
+    pub(in crate::http) fn statuses(&self) -> [(&'static str, u64); 3] {
+        let mut statuses = Status::ALL.map(|status| (status.name(), 0));
+        let hooks: Vec<_> = self.hooks().iter().flat_map(BTreeMap::values).cloned().collect();
+        for status in hooks.iter().filter_map(|hook| hook.status()) {
+            statuses[status as usize].1 += 1;
+        }
+        statuses
     }
 
     /// Checks an address.
@@ -274,10 +305,12 @@ impl Webhooks {
             let before = hook.settings().ok_or_else(Refusal::webhook_not_found)?;
             let settings = edit(&before);
             keep(there.service(), vec![part(&hook, WebhookPart::Settings, Some(&settings))]).await?;
-            if before.url != settings.url || before.disabled.is_some() && settings.disabled.is_none() {
+            let is_new = before.url != settings.url || before.disabled.is_some() && settings.disabled.is_none();
+            // The settings first: what the old address answers later must not count for the new one.
+            hook.set(Some(settings));
+            if is_new {
                 hook.resume(there.now());
             }
-            hook.set(Some(settings));
             hook.settings().ok_or_else(Refusal::webhook_not_found)
         })
         .await
@@ -305,16 +338,19 @@ impl Webhooks {
         hook.set(None);
     }
 
-    /// Disables a webhook whose receiver does not want more, or fails.
-    pub(super) async fn disable(self: &Arc<Self>, hook: &Arc<Webhook>, why: Why) {
-        let at = self.now();
+    /// Disables a webhook whose receiver does not want more, or fails, as an attempt in this epoch has shown. A change that came
+    /// meanwhile counts more.
+    pub(super) async fn disable(self: &Arc<Self>, hook: &Arc<Webhook>, why: Why, epoch: u64) {
+        let (at, same) = (self.now(), Arc::clone(hook));
         let disable = move |settings: &Settings| {
             let mut disabled = settings.clone();
-            disabled.disable(Disabled { at, why });
+            if same.epoch() == epoch {
+                tracing::warn!(webhook = %same.id, reason = why.name(), "a webhook is disabled: its receiver does not accept messages");
+                disabled.disable(Disabled { at, why });
+            }
             disabled
         };
-        tracing::warn!(webhook = %hook.id, reason = why.name(), "a webhook is disabled: its receiver does not accept messages");
-        if self.edit(hook, disable).await.is_err() {
+        if self.edit(hook, disable.clone()).await.is_err() {
             // Not stored, or deleted meanwhile. Until a restart it is disabled in memory.
             if let Some(settings) = hook.settings() {
                 hook.set(Some(disable(&settings)));

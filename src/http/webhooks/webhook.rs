@@ -27,6 +27,27 @@ pub(in crate::http) struct Attempt {
     pub(in crate::http) millis: u64,
 }
 
+/// Whether a webhook sends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::http) enum Status {
+    Active,
+    /// The last attempt failed.
+    Failing,
+    Disabled,
+}
+
+impl Status {
+    pub(super) const ALL: [Self; 3] = [Self::Active, Self::Failing, Self::Disabled];
+
+    pub(in crate::http) fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Failing => "failing",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
 /// A webhook.
 pub(in crate::http) struct Webhook {
     pub(in crate::http) environment: EnvironmentId,
@@ -63,6 +84,15 @@ impl Webhook {
         self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Returns whether it sends; `None` if it was deleted.
+    pub(in crate::http) fn status(&self) -> Option<Status> {
+        Some(match self.settings()?.disabled {
+            Some(_) => Status::Disabled,
+            None if self.health().0.failing_since.is_some() => Status::Failing,
+            None => Status::Active,
+        })
+    }
+
     /// Replaces the settings, which are stored already. `None` deletes the webhook.
     pub(super) fn set(&self, settings: Option<Settings>) {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings.map(Arc::new);
@@ -75,6 +105,7 @@ impl Webhook {
             self.epoch.fetch_add(1, Ordering::Relaxed);
             queue.resume(now);
         });
+        self.changed.notify_one();
     }
 
     /// Returns the number of the last such change. It changes under the lock of the queue.

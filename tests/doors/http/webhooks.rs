@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-/// Answers each message when the test allows it.
+/// Answers each message when the test allows it: with 410 at an address that ends in `/gone`.
 #[derive(Clone)]
 struct Gate {
     open: Arc<Semaphore>,
@@ -35,9 +35,10 @@ impl Sender for Gate {
         let there = self.clone();
         Box::pin(async move {
             let content = serde_json::from_slice(&message.body).expect("JSON");
+            let status = if message.url.ends_with("/gone") { 410 } else { there.status };
             there.messages.lock().expect("sound").push((message.url, content));
             there.open.acquire().await.expect("never closed").forget();
-            Sent::Answered(there.status)
+            Sent::Answered(status)
         })
     }
 }
@@ -183,6 +184,34 @@ async fn messages_under_way_are_bounded_for_a_webhook_and_for_an_environment() {
     let messages = gate.messages.lock().expect("sound").clone();
     let sent = messages.iter().map(|(url, content)| (url, content["data"]["to"].as_str().expect("a contact")));
     assert_eq!(sent.collect::<std::collections::BTreeSet<_>>().len(), 400, "each event came to each webhook");
+}
+
+#[tokio::test]
+async fn answer_of_the_old_address_does_not_disable_the_new_one() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let gate = Gate::closed();
+    let server = server(directory.path(), &gate);
+    let client = server.tenant();
+    let desk = Desk::set_up(&client).await;
+    let path = create(&client, "https://example.com/gone").await.data();
+    let path = format!("/webhooks/{}", path["id"].as_str().expect("an id"));
+    record(&client, &desk, 0..1).await;
+    gate.wait_for(1).await;
+    client.put(&path, json!({"url": "https://example.com/new"})).await.data();
+    gate.open.add_permits(10);
+    gate.wait_for(2).await;
+    assert_eq!(gate.messages.lock().expect("sound")[1].0, "https://example.com/new");
+    let shown = async {
+        loop {
+            let shown = client.get(&path).await.data();
+            if shown["waiting"] == 0 {
+                return shown;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let shown = tokio::time::timeout(Duration::from_secs(60), shown).await.expect("it is accepted");
+    assert_eq!((&shown["status"], &shown["missed"]), (&json!("active"), &json!(0)));
 }
 
 #[tokio::test]

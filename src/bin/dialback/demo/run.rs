@@ -79,6 +79,7 @@ pub(crate) fn run(options: &DemoOptions, json: bool) -> Result<ExitCode, Failure
             }],
             ConnectionLimits::default(),
             stop,
+            || {},
         )
         .await
     })

@@ -88,13 +88,15 @@ pub(crate) fn run(options: &ServeOptions, started: Started) -> Result<ExitCode, 
             supervisor::ready();
             Ok::<_, Failure>(file)
         };
-        let serving = serve(listeners, options.limits.of_connections(), stop);
+        let serving = serve(listeners, options.limits.of_connections(), stop, || webhooks.begin_stop());
         tokio::pin!(serving);
-        let _file = tokio::select! {
-            ended = &mut serving => return ended,
-            file = ready => file?,
+        let ended = tokio::select! {
+            ended = &mut serving => ended,
+            file = ready => match file {
+                Ok(_file) => serving.await,
+                Err(failure) => Err(failure),
+            },
         };
-        let ended = serving.await;
         webhooks.stop_webhooks().await;
         ended
     })
@@ -156,6 +158,7 @@ pub(crate) async fn serve(
     listeners: Vec<Listener>,
     limits: ConnectionLimits,
     mut stop: Stop,
+    begun: impl FnOnce(),
 ) -> Result<ExitCode, Failure> {
     for entry in &listeners {
         let address = entry.socket.local_addr().map_err(|error| Failure::new(error.to_string()))?;
@@ -166,6 +169,7 @@ pub(crate) async fn serve(
         stop.asked().await;
         supervisor::stopping();
         info!("stopping: finishing the requests in progress");
+        begun();
         // The receiver is gone if the server has failed.
         let _ = asked.send(stop);
     };

@@ -163,7 +163,8 @@ impl Inner {
             Some(address) => vec![SocketAddr::new(address, *port)],
             None => match self.names.find(owner, name, *port).await {
                 Answer::Found(found) => found.to_vec(),
-                Answer::None => return Err(Wrong::Failed("the name of the host is not known")),
+                // Nor does the text tell which names the operator's network knows.
+                Answer::None => return Err(Wrong::Failed(NOT_ALLOWED)),
                 Answer::Busy => return Err(Wrong::Busy),
             },
         };
@@ -195,7 +196,7 @@ impl Inner {
     }
 }
 
-const NOT_ALLOWED: &str = "the address is not allowed";
+const NOT_ALLOWED: &str = "the host is not known, or its address is not allowed";
 const NO_HTTP: &str = "the answer is not HTTP, or the connection was closed";
 
 fn request(target: &Target, message: &Message) -> Option<Request<Body>> {
