@@ -1,5 +1,6 @@
 //! `/webhooks`: the addresses that the events of an environment are sent to.
 
+use crate::http::middleware::deadline::Submitted;
 use crate::http::openapi::{example, schema};
 use crate::http::request::auth::Tenant;
 use crate::http::request::form::{Form, Given, Wrong};
@@ -223,6 +224,7 @@ pub(in crate::http) async fn create(
     if !api.service().has_feed() {
         return Err(Refusal::no_webhooks());
     }
+    Submitted::note();
     let hook = hooks.create(environment, id.unwrap_or_else(new_id::uuid), wanted).await?;
     Ok(reply::created(api.shown_secret(&hook)?))
 }
@@ -299,6 +301,7 @@ pub(in crate::http) async fn update(
         }
         changed
     };
+    Submitted::note();
     hooks.edit(&hook, edit).await?;
     Ok(reply::data(api.shown_webhook(&hook)?))
 }
@@ -323,6 +326,7 @@ pub(in crate::http) async fn remove(
 ) -> Result<Response, Refusal> {
     let hooks = api.webhooks()?;
     let hook = hooks.find(environment, id)?;
+    Submitted::note();
     hooks.remove(&hook).await?;
     Ok(reply::message(StatusCode::OK, "Webhook deleted"))
 }
@@ -355,6 +359,7 @@ pub(in crate::http) async fn rotate(
     let hooks = api.webhooks()?;
     let hook = hooks.find(environment, id)?;
     let until = api.now().plus_millis(overlap * 1000);
+    Submitted::note();
     let settings = hooks.edit(&hook, move |settings| settings.rotated(until)).await?;
     Ok(reply::created(ShownSecret { shown: api.shown_webhook(&hook)?, secret: settings.secret().to_owned() }))
 }

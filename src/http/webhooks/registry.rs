@@ -7,7 +7,6 @@ use super::queue::{Progress, Queue};
 use super::sender::{Sender, Sent};
 use super::settings::{Disabled, Settings, Wanted, Why};
 use super::webhook::{Attempt, Status, Webhook};
-use crate::http::middleware::deadline::Submitted;
 use crate::http::middleware::shares::{Shares, acquire};
 use crate::http::middleware::stored_reads::StoredReads;
 use crate::http::new_id;
@@ -364,7 +363,6 @@ impl Webhooks {
         &self,
         change: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> Result<T, Refusal> {
-        Submitted::note();
         self.runtime.spawn(change).await.unwrap_or_else(|_| Err(Refusal::internal()))
     }
 

@@ -13,9 +13,8 @@ const OTHER: u64 = 48;
 /// The fewest and the most connections of webhooks at a time. As many more may be open without a message.
 const WEBHOOKS: RangeInclusive<u64> = 4..=1024;
 
-/// Descriptors for tests of webhooks, and for the lookups of their names.
-const TESTS: u64 = 16;
-const LOOKUPS: u64 = 32;
+/// Descriptors for tests of webhooks, and for the lookups of their names. Where there are few, they are rarely all needed.
+const TESTS_AND_LOOKUPS: u64 = 48;
 
 /// The fewest connections for which a listener is useful.
 const FEWEST: u64 = 8;
@@ -69,7 +68,7 @@ fn webhooks(limit: u64) -> u64 {
 
 /// Returns the descriptors that are not for connections of clients.
 fn fixed(limit: u64) -> u64 {
-    descriptors::needed(Some(limit)) + OTHER + TESTS + LOOKUPS + 2 * webhooks(limit)
+    descriptors::needed(Some(limit)) + OTHER + TESTS_AND_LOOKUPS.min(limit / 32) + 2 * webhooks(limit)
 }
 
 fn too_few(limit: u64, budgets: Budgets) -> Failure {
