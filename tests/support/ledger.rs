@@ -482,8 +482,9 @@ impl Ledger {
             });
             is_known && calls.iter().all(|call| called_at(call).as_millisecond() > state.erased)
         };
+        let is_right = self.contacts[contact].iter().any(fits);
         self.tally.compared += 1;
-        if !self.contacts[contact].iter().any(fits) {
+        if !is_right {
             let states = &self.contacts[contact];
             self.wrong.push(format!("client {}, contact {contact}: {calls:?}, of {states:?}", self.name));
         }
