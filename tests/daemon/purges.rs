@@ -4,6 +4,7 @@
 //! The recorded runs are in `docs/internals/durability.md`.
 
 use crate::support;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 use std::thread::sleep;
@@ -43,7 +44,12 @@ fn journals(path: &Path) -> usize {
     files(path).iter().filter(|path| path.extension().is_some_and(|extension| extension == "jnl")).count()
 }
 
-/// The contacts of a run, in their order. Every third one is erased soon after its call.
+/// Returns the id and the context of the call to a contact. Both have its number.
+fn details(number: &str) -> Value {
+    json!({ "call_id": format!("call-{number}"), "context": { "of": number } })
+}
+
+/// The contacts of a run, in their order. Every third one is erased soon after its call and its return call.
 struct Contacts {
     next: u64,
     /// Contacts with an acknowledged call and no erasure.
@@ -58,13 +64,19 @@ impl Contacts {
         loop {
             let number = format!("+4930{:08}", 10_000_000 + self.next * 7919 % 80_000_000);
             self.next += 1;
-            match tenant.try_record_call(&number, "busy") {
+            match tenant.try_record_call_with(&number, "busy", &details(&number)) {
                 Some((202, _)) => {}
                 _ => return,
             }
             if !self.next.is_multiple_of(3) {
                 self.kept.push(number);
-            } else if matches!(tenant.try_erase(&number), Some((200, _))) {
+                continue;
+            }
+            // It leaves a record and an event.
+            if !matches!(tenant.try_route(&number), Some((200, _))) {
+                return;
+            }
+            if matches!(tenant.try_erase(&number), Some((200, _))) {
                 self.erased.push(number);
             } else {
                 return;
@@ -80,7 +92,12 @@ impl Contacts {
             let any =
                 (0..20).filter_map(|_| numbers.get(usize::try_from(random.below(numbers.len().max(1) as u64)).ok()?));
             for number in last.into_iter().chain(any) {
-                assert_eq!(tenant.decision(number)["reason"], expected, "after {} contacts", self.next);
+                let decision = tenant.decision(number);
+                assert_eq!(decision["reason"], expected, "after {} contacts", self.next);
+                let known =
+                    tenant.get(&format!("/contacts/{}", number.replace('+', "%2B"))).1["data"]["known_calls"].clone();
+                let wanted = if expected == "MATCHED" { details(number) } else { json!({}) };
+                assert_eq!((&known[0]["call_id"], &known[0]["context"]), (&wanted["call_id"], &wanted["context"]));
                 compared += 1;
             }
         }

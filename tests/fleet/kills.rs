@@ -108,7 +108,8 @@ impl Fleet {
             let (code, token, _) = dialback(&["token", "create", "--data"], self.data(0));
             (code == 0).then(|| token.trim().to_owned())
         });
-        let mut clients: Vec<Ledger> = (0..CLIENTS).map(|name| Ledger::new(&self.url(0), &token, name, seed)).collect();
+        let mut clients: Vec<Ledger> =
+            (0..CLIENTS).map(|name| Ledger::new(&self.url(0), &token, name, seed).without_details()).collect();
         self.agree(&clients);
         clients.iter_mut().enumerate().for_each(|(name, client)| client.moved_to(&self.url(name % NODES)));
         clients

@@ -256,14 +256,25 @@ impl Tenant {
 
     /// Returns `None` if the daemon does not answer.
     pub(crate) fn try_record_call(&self, to: &str, status: &str) -> Option<(u16, Value)> {
-        let call = json!({
+        self.try_record_call_with(to, status, &json!({}))
+    }
+
+    /// Records a call with more fields. Returns `None` if the daemon does not answer.
+    pub(crate) fn try_record_call_with(&self, to: &str, status: &str, more: &Value) -> Option<(u16, Value)> {
+        let mut call = json!({
             "agent_id": self.source_agent,
             "from": "+12125550100",
             "to": to,
             "started_at": "2026-11-20T10:00:00Z",
             "status": status,
         });
+        call.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         self.try_ask("POST", "/calls", Some(&call))
+    }
+
+    /// Routes a call from this contact, which leaves a record. Returns `None` if the daemon does not answer.
+    pub(crate) fn try_route(&self, caller: &str) -> Option<(u16, Value)> {
+        self.try_ask("GET", &format!("/route?dialed=%2B12125550100&caller={}", caller.replace('+', "%2B")), None)
     }
 
     /// Erases a contact; `None` if the daemon does not answer.

@@ -37,6 +37,8 @@ pub struct Ledger {
     /// For each agent that was ever requested, the possible answers to whether it exists.
     more_agents: BTreeMap<String, BTreeSet<bool>>,
     sent: Vec<(usize, Placed)>,
+    /// Whether calls have ids and contexts.
+    has_details: bool,
     clock: i64,
     /// Changes that were rejected: not in force now, but possibly after a restart.
     refused: Vec<Change>,
@@ -133,6 +135,7 @@ impl Ledger {
             roles: Vec::new(),
             more_agents: BTreeMap::new(),
             sent: Vec::new(),
+            has_details: true,
             clock: now() - 3_600_000,
             refused: Vec::new(),
             tally: Tally::default(),
@@ -156,6 +159,11 @@ impl Ledger {
         ledger.must("POST", &ledger.role_path(), Some(&ledger.role_body(&role)));
         ledger.roles = vec![role];
         ledger
+    }
+
+    /// Returns this client without ids and contexts of calls.
+    pub fn without_details(self) -> Self {
+        Self { has_details: false, ..self }
     }
 
     /// Returns this client with a restarted daemon.
@@ -369,6 +377,9 @@ impl Ledger {
         self.compare_agents();
         for contact in 0..self.contacts.len() {
             self.compare_contact(contact);
+            if self.has_details {
+                self.compare_details(contact);
+            }
         }
         std::mem::take(&mut self.wrong)
     }
@@ -457,14 +468,46 @@ impl Ledger {
         self.roles = roles;
     }
 
+    /// Compares the known calls with the possible states, after these were compared with the decision: the last call is known,
+    /// and none that is erased.
+    fn compare_details(&mut self, contact: usize) {
+        let shown = self.must("GET", &format!("/contacts/{}", escape(&self.contact(contact))), None);
+        let calls = shown["data"]["known_calls"].as_array().expect("a list");
+        let called_at =
+            |call: &Value| call["called_at"].as_str().expect("a time").parse::<Timestamp>().expect("a time");
+        let fits = |state: &Contact| {
+            let is_known = state.last.is_none_or(|last| {
+                let (id, context) = self.details(contact, last);
+                calls.iter().any(|call| (&call["call_id"], &call["context"]) == (&json!(id), &context))
+            });
+            is_known && calls.iter().all(|call| called_at(call).as_millisecond() > state.erased)
+        };
+        let is_right = self.contacts[contact].iter().any(fits);
+        self.tally.compared += 1;
+        if !is_right {
+            let states = &self.contacts[contact];
+            self.wrong.push(format!("client {}, contact {contact}: {calls:?}, of {states:?}", self.name));
+        }
+    }
+
+    /// Returns the id and the context of a call.
+    fn details(&self, contact: usize, placed: Placed) -> (String, Value) {
+        (format!("{}-{}", self.name, placed.at), json!({ "contact": self.contact(contact), "at": placed.at }))
+    }
+
     fn call_body(&self, (contact, placed): &(usize, Placed)) -> Value {
-        json!({
+        let mut body = json!({
             "agent_id": self.sources[placed.source],
             "from": self.number,
             "to": self.contact(*contact),
             "started_at": Timestamp::from_millisecond(placed.at).expect("a time").to_string(),
             "status": placed.outcome.name(),
-        })
+        });
+        if self.has_details {
+            let (id, context) = self.details(*contact, *placed);
+            (body["call_id"], body["context"]) = (json!(id), context);
+        }
+        body
     }
 
     fn role_path(&self) -> String {
