@@ -210,7 +210,7 @@ fn publish(stream: &NatsStream, bodies: &[Vec<u8>], keys: &Keys) -> Position {
 /// Returns the messages of a node with these bodies, of which the first has the number `first`.
 fn sealed<'a>(bodies: &'a [Vec<u8>], first: u64, keys: &'a Keys) -> impl ExactSizeIterator<Item = (Subject, Vec<u8>)> {
     let sent_at = Timestamp::from_secs(1_800_000_000);
-    let envelope = move |written| Envelope { version: 3, kind: b'E', flags: 0, node: [1; 16], written, sent_at };
+    let envelope = move |written| Envelope { version: 4, kind: b'E', flags: 0, node: [1; 16], written, sent_at };
     bodies.iter().enumerate().map(move |(n, body)| (SUBJECT, envelope(first + n as u64).seal(SUBJECT, body, keys)))
 }
 

@@ -1,17 +1,21 @@
 //! The keys with which the nodes of a fleet authenticate their messages.
 
 use super::message::NodeId;
-use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac::{self, HMAC_SHA256};
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use subtle::ConstantTimeEq;
 
 /// The length of a key in a key file, in bytes.
 const KEY: usize = 32;
 /// The length of an authentication tag, in bytes.
 pub(super) const TAG: usize = 32;
-/// The length that encryption adds to a body, in bytes.
+/// The length that encryption adds to a body, in bytes. A tag of a cipher alone has this length, too.
 pub(super) const SEAL: usize = 16;
+/// The largest number of ciphers that are kept for each key. One takes about 600 bytes.
+const CIPHERS: usize = 256;
 
 /// The keys of a fleet. The first one signs, and all of them verify, so that keys can be rotated.
 ///
@@ -30,6 +34,23 @@ pub(super) struct Key {
     id: u64,
     signing: hmac::Key,
     sealing: hmac::Key,
+    /// The keys that those of AES-256-GCM are derived from, for bodies that stay readable and for encrypted ones.
+    tagging: hmac::Key,
+    encrypting: hmac::Key,
+    ciphers: Arc<Mutex<Ciphers>>,
+}
+
+/// Ciphers of nodes whose messages were authentic. Deriving one takes longer than checking a short message.
+type Ciphers = HashMap<(Guard, NodeId), Arc<LessSafeKey>>;
+
+/// What AES-256-GCM does with the body of a message. Each has its own keys, because a message of both kinds may have the
+/// same number.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Guard {
+    /// Authenticates the body, which stays readable.
+    Tag,
+    /// Encrypts and authenticates the body.
+    Encrypt,
 }
 
 /// The reason why a key file cannot be used. It shows no part of a key.
@@ -120,7 +141,15 @@ impl Key {
         let key = |purpose: &str| hmac::Key::new(HMAC_SHA256, derive(purpose).as_ref());
         let id = u64::from_be_bytes(*derive("id").as_ref().first_chunk().expect("a tag has 32 bytes"));
         // 0 says that there is no key.
-        Self { id: id.max(1), signing: key("signing"), sealing: key("sealing") }
+        Self {
+            id: id.max(1),
+            signing: key("signing"),
+            sealing: key("sealing"),
+            // A purpose has no space. With one, it could stand for another purpose and a fleet whose name begins so.
+            tagging: key("tagging"),
+            encrypting: key("encrypting"),
+            ciphers: Arc::default(),
+        }
     }
 
     /// Returns the key's identity, which reveals nothing about the key and is never 0.
@@ -167,11 +196,89 @@ impl Key {
         Some(bytes)
     }
 
+    /// Returns the tag of AES-256-GCM of a message whose body stays readable.
+    ///
+    /// A node must never use a number twice, also not with [`encrypt_tagged`](Self::encrypt_tagged): two messages with the
+    /// same nonce reveal how to forge others of this node.
+    pub(super) fn tag_of(&self, node: &NodeId, number: u64, head: &[u8], body: &[u8]) -> [u8; SEAL] {
+        self.keep(Guard::Tag, node, |cipher| Some(tag_with(cipher, number, head, body))).expect("it is made")
+    }
+
+    /// Returns whether a message has its tag, in constant time.
+    pub(super) fn has_tag(&self, node: &NodeId, number: u64, head: &[u8], body: &[u8], tag: &[u8; SEAL]) -> bool {
+        let check = |cipher: &_| bool::from(tag_with(cipher, number, head, body).ct_eq(tag)).then_some(());
+        self.keep(Guard::Tag, node, check).is_some()
+    }
+
+    /// Encrypts the body of a message with AES-256-GCM, and returns the tag. See [`tag_of`](Self::tag_of) for the number.
+    pub(super) fn encrypt_tagged(&self, node: &NodeId, number: u64, head: &[u8], body: &mut [u8]) -> [u8; SEAL] {
+        self.keep(Guard::Encrypt, node, |cipher| Some(seal_with(cipher, number, head, body))).expect("it is made")
+    }
+
+    /// Decrypts the body of a message. Returns `None` if the message does not have its tag.
+    pub(super) fn decrypt_tagged(
+        &self,
+        node: &NodeId,
+        number: u64,
+        head: &[u8],
+        body: &[u8],
+        tag: &[u8; SEAL],
+    ) -> Option<Vec<u8>> {
+        self.keep(Guard::Encrypt, node, |cipher| {
+            let mut sealed = Vec::with_capacity(body.len() + SEAL);
+            sealed.extend(body);
+            sealed.extend(tag);
+            let len = cipher.open_in_place(nonce(number), Aad::from(head), &mut sealed).ok()?.len();
+            sealed.truncate(len);
+            Some(sealed)
+        })
+    }
+
+    /// Calls `with` with the cipher of a node. Keeps the cipher if the result is not `None`: a message that is not authentic
+    /// takes no place from those that are.
+    fn keep<T>(&self, guard: Guard, node: &NodeId, with: impl FnOnce(&LessSafeKey) -> Option<T>) -> Option<T> {
+        let held = self.ciphers().get(&(guard, *node)).cloned();
+        if let Some(cipher) = held {
+            return with(&cipher);
+        }
+        let root = match guard {
+            Guard::Tag => &self.tagging,
+            Guard::Encrypt => &self.encrypting,
+        };
+        let key = UnboundKey::new(&AES_256_GCM, hmac::sign(root, node).as_ref()).expect("the key has 32 bytes");
+        let cipher = Arc::new(LessSafeKey::new(key));
+        let done = with(&cipher)?;
+        let mut ciphers = self.ciphers();
+        if ciphers.len() >= CIPHERS {
+            ciphers.clear();
+        }
+        ciphers.insert((guard, *node), cipher);
+        Some(done)
+    }
+
+    fn ciphers(&self) -> MutexGuard<'_, Ciphers> {
+        self.ciphers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Returns the cipher of a source: a node from one start to the next, or a snapshot.
     fn cipher(&self, source: &NodeId) -> LessSafeKey {
         let key = hmac::sign(&self.sealing, source);
         LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key.as_ref()).expect("the key has 32 bytes"))
     }
+}
+
+/// Returns the tag that the message would have if its body were encrypted.
+///
+/// *ring* authenticates bytes that it encrypts several times as fast as bytes that it leaves as they are. So the body is
+/// encrypted in a copy, of which only the tag is used.
+fn tag_with(cipher: &LessSafeKey, number: u64, head: &[u8], body: &[u8]) -> [u8; SEAL] {
+    seal_with(cipher, number, head, &mut body.to_vec())
+}
+
+fn seal_with(cipher: &LessSafeKey, number: u64, head: &[u8], body: &mut [u8]) -> [u8; SEAL] {
+    let tag = cipher.seal_in_place_separate_tag(nonce(number), Aad::from(head), body);
+    let tag = tag.expect("a message is far shorter than the cipher's limit");
+    tag.as_ref().try_into().expect("a tag has 16 bytes")
 }
 
 fn nonce(number: u64) -> Nonce {
@@ -246,6 +353,52 @@ mod tests {
         assert_eq!(key.decrypt(&[6; 16], 7, sealed.clone()), None);
         assert_eq!(key.decrypt(&[5; 16], 8, sealed.clone()), None);
         assert_eq!(keys.ring[1].decrypt(&[5; 16], 7, sealed), None);
+    }
+
+    #[test]
+    fn a_tag_of_a_cipher_is_of_one_key_fleet_node_number_head_body_and_use() {
+        let keys = Keys::read(&file(&[1, 2]), "a").expect("two keys");
+        let other = Keys::read(&file(&[1]), "b").expect("one key");
+        let key = keys.signing().expect("a key");
+        let (node, head, body) = ([5; 16], b"head", [6; 100]);
+        let tag = key.tag_of(&node, 7, head, &body);
+        assert!(key.has_tag(&node, 7, head, &body, &tag));
+        assert!(!key.has_tag(&[6; 16], 7, head, &body, &tag));
+        assert!(!key.has_tag(&node, 8, head, &body, &tag));
+        assert!(!key.has_tag(&node, 7, b"heaf", &body, &tag));
+        assert!(!key.has_tag(&node, 7, head, &body[1..], &tag));
+        assert!(!key.has_tag(&node, 7, head, &[7; 100], &tag));
+        assert!(!keys.ring[1].has_tag(&node, 7, head, &body, &tag));
+        assert!(!other.ring[0].has_tag(&node, 7, head, &body, &tag));
+
+        let mut sealed = body;
+        let seal = key.encrypt_tagged(&node, 7, head, &mut sealed);
+        assert!(sealed != body && seal != tag, "a number under both uses is no repeated nonce");
+        assert_eq!(key.decrypt_tagged(&node, 7, head, &sealed, &seal), Some(body.to_vec()));
+        assert_eq!(key.decrypt_tagged(&node, 8, head, &sealed, &seal), None);
+        assert_eq!(key.decrypt_tagged(&[6; 16], 7, head, &sealed, &seal), None);
+        assert_eq!(key.decrypt_tagged(&node, 7, b"heaf", &sealed, &seal), None);
+        assert_eq!(key.decrypt_tagged(&node, 7, head, &sealed[1..], &seal), None);
+        assert_eq!(keys.ring[1].decrypt_tagged(&node, 7, head, &sealed, &seal), None);
+    }
+
+    #[test]
+    fn ciphers_are_kept_for_authentic_messages_only_and_not_without_bound() {
+        let keys = Keys::read(&file(&[1]), "a").expect("a key");
+        let key = keys.signing().expect("a key");
+        let node = |index: usize| (index as u128).to_be_bytes();
+        let tag = key.tag_of(&node(0), 0, b"", b"");
+        for index in 1..2 * CIPHERS {
+            assert!(!key.has_tag(&node(index), 0, b"", b"", &tag));
+            assert_eq!(key.decrypt_tagged(&node(index), 0, b"", b"", &tag), None);
+        }
+        assert_eq!(key.ciphers().len(), 1);
+        let reader = keys.clone();
+        let tags: Vec<_> = (0..2 * CIPHERS).map(|index| key.tag_of(&node(index), 0, b"", b"")).collect();
+        for (index, tag) in tags.iter().enumerate() {
+            assert!(reader.signing().expect("a key").has_tag(&node(index), 0, b"", b"", tag));
+            assert!(key.ciphers().len() <= CIPHERS);
+        }
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub(super) struct Publisher {
     at_once: usize,
     /// The time at which the node last published a message.
     published_at: Option<Timestamp>,
+    /// The position of the node's last heartbeat, and the epoch in which it was acknowledged.
+    announced: Option<(u64, Position)>,
 }
 
 /// The result of a step.
@@ -55,7 +57,7 @@ pub(super) enum Did {
 
 impl Publisher {
     pub(super) fn new(link: Arc<Link>, service: Arc<Service>, fleet_state: Arc<dyn StoredFleetState>) -> Self {
-        Self { link, service, fleet_state, cursor: 0, epoch: 0, at_once: AT_ONCE, published_at: None }
+        Self { link, service, fleet_state, cursor: 0, epoch: 0, at_once: AT_ONCE, published_at: None, announced: None }
     }
 
     /// Returns the last entry that was published.
@@ -69,13 +71,17 @@ impl Publisher {
         if !self.link.may_publish() {
             return Ok(Did::Nothing);
         }
-        let (epoch, republish, last_entry) = {
+        let (epoch, first, republish, last_entry) = {
             let state = self.link.state();
             let republish = state.republish && state.republished.is_none_or(|(epoch, _)| epoch != state.epoch);
-            (state.epoch, republish, state.last_entry())
+            (state.epoch, state.first, republish, state.last_entry())
         };
         if self.epoch != epoch {
             (self.epoch, self.cursor) = (epoch, 0);
+        }
+        if self.must_announce(first) {
+            self.heartbeat()?;
+            return Ok(Did::Some);
         }
         if republish {
             self.republish()?;
@@ -114,7 +120,7 @@ impl Publisher {
             // What a full stream accepted of the part is published again.
             Err(StepError::Stream(StreamError::Full(_))) => (self.at_once.min(AT_ONCE) / 2).max(LEAST),
             Err(_) => self.at_once.min(AT_ONCE),
-            Ok(()) => next_size(self.at_once, bytes, took),
+            Ok(_) => next_size(self.at_once, bytes, took),
         };
         published?;
         self.cursor = last;
@@ -135,14 +141,14 @@ impl Publisher {
         self.link.stream.largest().saturating_sub(FRAME)
     }
 
-    fn publish(&mut self, parcels: Parcels, entry: u64) -> Result<(), StepError> {
+    fn publish(&mut self, parcels: Parcels, entry: u64) -> Result<Option<Position>, StepError> {
         let now = self.link.now();
         self.published_at = Some(now);
         self.publish_messages(parcels, entry)
     }
 
     /// Publishes the messages, each of which is written when the stream takes it.
-    fn publish_messages(&self, parcels: Parcels, entry: u64) -> Result<(), StepError> {
+    fn publish_messages(&self, parcels: Parcels, entry: u64) -> Result<Option<Position>, StepError> {
         let parcels = parcels.finish();
         let count = parcels.len();
         let mut fingerprint = 0;
@@ -154,19 +160,24 @@ impl Publisher {
             (subject, message)
         });
         if count == 0 {
-            return Ok(());
+            return Ok(None);
         }
         let published = self.link.stream.publish_each(&mut messages);
         drop(messages);
-        self.note(published, fingerprint, entry)
+        self.note(published, fingerprint, entry).map(Some)
     }
 
-    /// Records whether the stream has acknowledged messages up to an outbox entry.
-    fn note(&self, published: Result<Position, StreamError>, fingerprint: u64, entry: u64) -> Result<(), StepError> {
+    /// Records whether the stream has acknowledged messages up to an outbox entry. Returns the position of the last one.
+    fn note(
+        &self,
+        published: Result<Position, StreamError>,
+        fingerprint: u64,
+        entry: u64,
+    ) -> Result<Position, StepError> {
         match self.link.noting_room(published) {
             Ok(position) => {
                 self.link.acknowledged(Acked { position, fingerprint, entry }, self.epoch);
-                Ok(())
+                Ok(position)
             }
             Err(error @ StreamError::Full(_)) => Err(error.into()),
             Err(error) => {
@@ -184,12 +195,29 @@ impl Publisher {
         if self.published_at.as_mut().is_some_and(|published_at| elapsed(now, published_at) < every) {
             return Ok(Did::Nothing);
         }
+        self.heartbeat()?;
+        Ok(Did::Nothing)
+    }
+
+    /// Returns whether a heartbeat has to precede the node's calls in the stream, which begins at `first`.
+    ///
+    /// A node of an earlier version cannot authenticate calls, and would skip them. It can authenticate a heartbeat, which
+    /// tells it that a newer version wrote the messages. It then halts. So there must be a heartbeat before the calls of
+    /// each start of this node, before those that it publishes after a loss, and before those that follow a removal of
+    /// the last heartbeat. Without a key, an earlier node halts before any message.
+    fn must_announce(&self, first: Position) -> bool {
+        let is_there = |(epoch, position)| epoch == self.epoch && position >= first;
+        !self.link.settings.keys.is_empty() && !self.announced.is_some_and(is_there)
+    }
+
+    /// Publishes a message without calls.
+    fn heartbeat(&mut self) -> Result<(), StepError> {
         let settings = &self.link.settings;
         let subject = Subject::Calls(partition_of_node(settings.node, settings.partitions));
         let mut parcels = self.parcels();
         parcels.full.push((subject, Vec::new()));
-        self.publish(parcels, self.cursor)?;
-        Ok(Did::Nothing)
+        self.announced = self.publish(parcels, self.cursor)?.map(|position| (self.epoch, position));
+        Ok(())
     }
 
     /// Publishes all data of the node again, with UUIDs and numbers in place of slots. Calls converge, so data that the

@@ -11,7 +11,8 @@ use std::time::Duration;
 /// The settings of a node. [`new`](Self::new) returns values that suit most fleets.
 #[derive(Clone)]
 pub struct Settings {
-    /// The identity of the node until it stops: random bytes.
+    /// The identity of the node until it stops: random bytes, which must be new at each start. With a key, two starts
+    /// with the same identity sign messages with the same numbers, and a reader of both could forge others.
     pub node: NodeId,
     /// The number of partitions of the calls, each with its own subject. The number that placed a call selects the
     /// partition. All nodes need the same value.

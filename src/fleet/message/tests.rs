@@ -19,6 +19,13 @@ fn call() -> Event {
     })
 }
 
+/// Returns the body of a message with one call.
+fn one_call() -> Vec<u8> {
+    let mut events = Vec::new();
+    wire::write(&call(), &mut events);
+    events
+}
+
 fn keys(bytes: &[u8]) -> Keys {
     let file: String = bytes.iter().map(|byte| format!("{byte:02x}").repeat(32) + "\n").collect();
     Keys::read(&file, "fleet").expect("keys")
@@ -27,6 +34,11 @@ fn keys(bytes: &[u8]) -> Keys {
 /// Returns the keys that a node may write with: none, one, and one that encrypts.
 fn all_keys() -> [Keys; 3] {
     [Keys::NONE, keys(&[1]), keys(&[1]).encrypting(true)]
+}
+
+/// Returns whether a message has a tag of AES-256-GCM.
+fn is_tagged(bytes: &[u8]) -> bool {
+    bytes[5] & 4 != 0
 }
 
 fn messages(keys: &Keys) -> [(Vec<u8>, Subject, Body); 5] {
@@ -77,10 +89,17 @@ fn messages_round_trip_and_no_two_are_equal() {
 #[test]
 fn a_flipped_bit_or_a_truncation_is_skipped() {
     for keys in all_keys() {
-        for (bytes, subject, _) in messages(&keys) {
+        for (bytes, subject, body) in messages(&keys) {
+            // A node with the key does not read the checksum of such a message, but one without it does.
+            let (unread, sum) = (is_tagged(&bytes), bytes.len() - envelope::SUM);
             for bit in 0..bytes.len() * 8 {
                 let mut flipped = bytes.clone();
                 flipped[bit / 8] ^= 1 << (bit % 8);
+                if unread && bit / 8 >= sum {
+                    assert!(read(&flipped, subject, &keys).is_ok_and(|message| message.body == body), "bit {bit}");
+                    assert_eq!(read(&flipped, subject, &Keys::NONE), Err(Unreadable::Skip(Skipped::Damaged)));
+                    continue;
+                }
                 let expected = if bit < 24 { Skipped::Foreign } else { Skipped::Damaged };
                 assert_eq!(read(&flipped, subject, &keys), Err(Unreadable::Skip(expected)), "bit {bit}");
             }
@@ -97,14 +116,27 @@ fn a_flipped_bit_or_a_truncation_is_skipped() {
 #[test]
 fn a_changed_byte_under_a_new_checksum_is_not_authentic() {
     for keys in [keys(&[1]), keys(&[1]).encrypting(true)] {
-        for (bytes, subject, _) in messages(&keys) {
-            for at in 3..bytes.len() - envelope::SUM {
-                let mut changed = bytes[..bytes.len() - envelope::SUM].to_vec();
-                changed[at] ^= 1;
+        let of_versions = [2, 3, 4].map(|version| (envelope(version, b'E', 0).seal(CALLS, &one_call(), &keys), CALLS));
+        for (bytes, subject) in
+            messages(&keys).map(|(bytes, subject, _)| (bytes, subject)).into_iter().chain(of_versions)
+        {
+            let signed = &bytes[..bytes.len() - envelope::SUM];
+            let rejects = |mut changed: Vec<u8>, what: String| {
                 changed.extend(xxh3_64(&changed).to_be_bytes());
                 let why = read(&changed, subject, &keys).expect_err("it is not authentic");
-                assert!(matches!(why, Unreadable::Skip(_)), "byte {at}: {why:?}");
+                assert!(matches!(why, Unreadable::Skip(_)), "{what}: {why:?}");
+            };
+            for at in 3..signed.len() {
+                for bit in [1, 2, 4, 0x80] {
+                    let mut changed = signed.to_vec();
+                    changed[at] ^= bit;
+                    rejects(changed, format!("byte {at}"));
+                }
             }
+            for len in 12..signed.len() {
+                rejects(signed[..len].to_vec(), format!("{len} bytes"));
+            }
+            rejects([signed, &[0]].concat(), "one byte more".into());
         }
     }
 }
@@ -129,7 +161,7 @@ fn a_message_without_the_right_signature_is_skipped_once_there_is_a_key() {
     for (bytes, subject, _) in messages(&other_fleet) {
         assert_eq!(skipped(&bytes, subject), Skipped::UnknownKey);
     }
-    for (bytes, _, _) in messages(&ours) {
+    for (bytes, _, _) in messages(&ours).into_iter().chain(messages(&ours.clone().encrypting(true))) {
         assert_eq!(skipped(&bytes, Subject::Calls(4)), Skipped::Forged, "of another subject");
     }
     let first = envelope(1, b'E', 0).seal_first(&[]);
@@ -161,13 +193,14 @@ fn content_of_a_newer_version_halts_unless_it_may_be_skipped() {
     for keys in all_keys() {
         let read = |envelope: Envelope, subject| read(&envelope.seal(subject, b"[", &keys), subject, &keys);
         let newer = |version, kind| Err(Unreadable::Newer { version, kind });
-        assert_eq!(read(envelope(4, b'E', 0), CALLS), newer(4, b'E'));
-        assert_eq!(read(envelope(3, b'Z', 0), CALLS), newer(3, b'Z'));
-        assert_eq!(read(envelope(3, b'E', 4), CALLS), newer(3, b'E'), "an unknown flag");
-        for skippable in [envelope(4, b'E', 1), envelope(3, b'Z', 1), envelope(3, b'E', 5)] {
+        assert_eq!(read(envelope(5, b'E', 0), CALLS), newer(5, b'E'));
+        assert_eq!(read(envelope(4, b'Z', 0), CALLS), newer(4, b'Z'));
+        assert_eq!(read(envelope(4, b'E', 8), CALLS), newer(4, b'E'), "an unknown flag");
+        assert_eq!(read(envelope(3, b'E', 4), CALLS), newer(3, b'E'), "version 3 does not have the flag");
+        for skippable in [envelope(5, b'E', 1), envelope(4, b'Z', 1), envelope(4, b'E', 9)] {
             assert_eq!(read(skippable, CALLS), Err(Unreadable::Skip(Skipped::Newer)));
         }
-        assert_eq!(read(envelope(3, b'E', 0), CALLS), Err(Unreadable::Skip(Skipped::Damaged)), "no events");
+        assert_eq!(read(envelope(4, b'E', 0), CALLS), Err(Unreadable::Skip(Skipped::Damaged)), "no events");
     }
     let newer_change = [&[0; 8], &b"{}"[..]].concat();
     let bytes = envelope(3, b'C', 0).seal(Subject::Configuration, &newer_change, &Keys::NONE);
@@ -184,17 +217,102 @@ fn a_message_in_a_subject_of_another_kind_is_misplaced() {
     }
 }
 
-/// Version 2 has the same bytes. Its nodes halt before messages of version 3, because they rank outcomes otherwise.
+/// Earlier nodes halt before messages of version 4, and nodes of version 2 before those of version 3.
 #[test]
-fn a_message_of_version_2_stays_readable_and_nodes_write_version_3() {
-    let mut events = Vec::new();
-    wire::write(&call(), &mut events);
+fn messages_of_versions_2_and_3_stay_readable_and_nodes_write_version_4() {
     for keys in all_keys() {
-        let second = envelope(2, b'E', 0).seal(CALLS, &events, &keys);
-        assert!(read(&second, CALLS, &keys).expect("a message").body == Body::Events(vec![call()]));
-        for (bytes, _, _) in messages(&keys) {
-            assert_eq!(bytes[..4], *b"DBF\x03");
+        for version in [2, 3] {
+            let earlier = envelope(version, b'E', 0).seal(CALLS, &one_call(), &keys);
+            assert!(read(&earlier, CALLS, &keys).expect("a message").body == Body::Events(vec![call()]));
         }
+        for (bytes, ..) in messages(&keys) {
+            assert_eq!(bytes[..4], *b"DBF\x04");
+        }
+    }
+}
+
+/// The bytes are of another implementation of the four ciphers (OpenSSL's).
+#[test]
+fn bytes_of_versions_3_and_4_are_those_of_another_implementation() {
+    let encrypts = keys(&[1]).encrypting(true);
+    let body = |version, keys: &Keys, encoded: &str| {
+        let sealed = Envelope { written: 7, ..envelope(version, b'E', 0) }.seal(CALLS, b"calls", keys);
+        let (bytes, sum) = sealed.split_last_chunk().expect("a checksum");
+        assert_eq!(xxh3_64(bytes).to_be_bytes(), *sum);
+        let hex = |bytes: &[u8]| bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        assert_eq!(hex(&bytes[50..]), encoded, "version {version}");
+        hex(&bytes[..50])
+    };
+    let head = |version_to_key: &str, len: &str| {
+        format!("444246{version_to_key}{}0000000000000007000001a3185c5000000000{len}", "05".repeat(16))
+    };
+    let signed = "63616c6c73450f589d3b642616901c98cb0254107b2dad48db75785427a927f4d053e57d21";
+    assert_eq!(body(3, &keys(&[1]), signed), head("034500fbc194688fd50ee4", "05"));
+    let sealed =
+        "5c6960a763d148c7b57144ab580640c274e8fcb6a8e2c142e9a1ad8ca53c695e39f871bfdd7ebfe96441fc6080bd61de948f14447b";
+    assert_eq!(body(3, &encrypts, sealed), head("034502fbc194688fd50ee4", "15"));
+    let tagged = "63616c6c7310b97d9ccb4b82f59619533f24bf23d6";
+    assert_eq!(body(4, &keys(&[1]), tagged), head("044504fbc194688fd50ee4", "05"));
+    let encrypted = "d6247729709548f63d681705ad10498cd6565dac28";
+    assert_eq!(body(4, &encrypts, encrypted), head("044506fbc194688fd50ee4", "05"));
+}
+
+/// Returns what a node of version 3 does with a message: its checks, in their order. `is_authentic` is its check of the
+/// tag, and `None` if it has no key.
+fn view_of_version_3(
+    payload: &[u8],
+    is_authentic: Option<&dyn Fn(&[u8], &[u8; 32]) -> bool>,
+) -> Result<(), Unreadable> {
+    let damaged = Err(Unreadable::Skip(Skipped::Damaged));
+    let (bytes, sum) = payload.split_last_chunk().expect("a checksum");
+    if xxh3_64(bytes).to_be_bytes() != *sum {
+        return damaged;
+    }
+    let ([.., version, kind, flags], rest) = bytes.split_first_chunk::<6>().expect("a head");
+    let (key, rest) = rest.split_first_chunk().expect("a key's id");
+    let (len, rest) = rest[32..].split_first_chunk().expect("a length");
+    let (body, tag) = rest.split_at(u32::from_be_bytes(*len) as usize);
+    match (u64::from_be_bytes(*key), tag.try_into(), is_authentic) {
+        (0, _, _) if !tag.is_empty() => return damaged,
+        (1.., Err(_), _) => return damaged,
+        (0, _, Some(_)) => return Err(Unreadable::Skip(Skipped::Unsigned)),
+        (1.., Ok(tag), Some(is_authentic)) if !is_authentic(&bytes[..50 + body.len()], tag) => {
+            return Err(Unreadable::Skip(Skipped::Forged));
+        }
+        _ => {}
+    }
+    if (2..=3).contains(version) && flags & !3 == 0 {
+        return Ok(());
+    }
+    let newer = Unreadable::Newer { version: *version, kind: *kind };
+    Err(if flags & 1 != 0 { Unreadable::Skip(Skipped::Newer) } else { newer })
+}
+
+/// An earlier node would skip calls as damaged, and lose them. So it must halt before something else first: a heartbeat,
+/// or a configuration.
+#[test]
+fn a_node_of_version_3_halts_before_each_message_but_calls_and_fences() {
+    for keys in all_keys() {
+        let signing = keys.signing();
+        let verifies = |bytes: &[u8], tag: &[u8; 32], mark: &[u8]| signing.expect("a key").verifies(bytes, mark, tag);
+        let view = |bytes: &[u8], subject| {
+            let mark: &[u8] = if subject == CALLS { b"E\0\x03" } else { b"C\0\0" };
+            let check = |bytes: &[u8], tag: &[u8; 32]| verifies(bytes, tag, mark);
+            view_of_version_3(bytes, signing.map(|_| &check as _))
+        };
+        for (bytes, subject, body) in messages(&keys) {
+            let kind = bytes[4];
+            let expected = match body {
+                Body::Fence => Unreadable::Skip(Skipped::Newer),
+                Body::Events(events) if !events.is_empty() && signing.is_some() => Unreadable::Skip(Skipped::Damaged),
+                _ => Unreadable::Newer { version: 4, kind },
+            };
+            assert_eq!(view(&bytes, subject), Err(expected), "{}", kind.escape_ascii());
+            // A node without a key sees the same.
+            assert_eq!(view_of_version_3(&bytes, None), Err(expected), "{}", kind.escape_ascii());
+        }
+        let earlier = envelope(3, b'E', 0).seal(CALLS, &one_call(), &keys);
+        assert_eq!(view(&earlier, CALLS), Ok(()), "the check knows its own version");
     }
 }
 

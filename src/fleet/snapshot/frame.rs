@@ -1,7 +1,7 @@
 //! The frame of a snapshot: its header and its sections, with checksums, and signed and encrypted as the keys say.
 //!
 //! ```text
-//! "DBSNAP" 0 2                                                       8 bytes
+//! "DBSNAP" 0 3                                                       8 bytes
 //! position, fingerprint of the message there, number of configurations, time, gap (8 bytes each)
 //! identity (16), flags (8), id of the key (8; 0: none)
 //! with a key: HMAC-SHA256 of all before (32)
@@ -14,6 +14,9 @@
 //!
 //! All integers are big-endian. An encrypted content is sealed with ChaCha20-Poly1305; its key is derived from the
 //! fleet's key and the snapshot's identity, and the section's number is the nonce.
+//!
+//! Version 2 has the same bytes. A snapshot of version 3 covers messages that only nodes with messages of version 4 can
+//! authenticate. An earlier node halts before it, and so does not go on among those messages.
 //!
 //! A snapshot of version 1 had neither gap, identity, flags nor key, and no tags.
 
@@ -29,11 +32,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 const MAGIC: [u8; 7] = *b"DBSNAP\0";
 const FIRST: u8 = 1;
+const SECOND: u8 = 2;
 /// The version that this program writes.
-pub(in crate::fleet) const VERSION: u8 = 2;
+pub(in crate::fleet) const VERSION: u8 = 3;
 /// The largest accepted length of a section, in bytes.
 const LONGEST: usize = 1 << 26;
-/// The bytes of a header of version 2, without tag and checksum.
+/// The bytes of a header since version 2, without tag and checksum.
 const HEAD: usize = 8 + 5 * 8 + 16 + 8 + 8;
 const ENCRYPTED: u64 = 1;
 const NO_CONFIGURATION: u64 = 2;
@@ -130,7 +134,7 @@ impl<'a> Reader<'a> {
         }
         match version {
             FIRST => Self::open_first(source, keys),
-            VERSION => Self::open_second(source, keys),
+            SECOND | VERSION => Self::open_second(version, source, keys),
             version => Err(StepError::NewerSnapshot(version)),
         }
     }
@@ -155,10 +159,10 @@ impl<'a> Reader<'a> {
         Ok(Self { source, head, key: None, has_tags: false, is_encrypted: false, identity, sections: 0 })
     }
 
-    fn open_second(mut source: Box<dyn Read + Send>, keys: &'a Keys) -> Result<Self, StepError> {
+    fn open_second(version: u8, mut source: Box<dyn Read + Send>, keys: &'a Keys) -> Result<Self, StepError> {
         let mut bytes = vec![0; HEAD];
         bytes[..7].copy_from_slice(&MAGIC);
-        bytes[7] = VERSION;
+        bytes[7] = version;
         source.read_exact(&mut bytes[8..]).map_err(StepError::Snapshot)?;
         let (mut head, identity, flags, id) = read_head(&bytes[8..]).expect("the header has this length");
         let mut tag = [0; TAG];
@@ -181,7 +185,7 @@ impl<'a> Reader<'a> {
         };
         let is_encrypted = flags & ENCRYPTED != 0;
         if flags & !(ENCRYPTED | NO_CONFIGURATION) != 0 {
-            return Err(StepError::NewerSnapshot(VERSION));
+            return Err(StepError::NewerSnapshot(version));
         }
         head.is_configuration = flags & NO_CONFIGURATION == 0;
         if is_encrypted && key.is_none() {

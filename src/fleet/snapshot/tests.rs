@@ -99,8 +99,26 @@ fn a_snapshot_of_version_1_stays_readable_and_one_of_a_newer_version_is_named() 
     let expected = Head { gap: Position::START, is_configuration: true, ..head() };
     assert_eq!(open(&bytes, &Keys::NONE).expect("a header"), expected);
     assert!(open(&bytes, &keys(1)).is_err(), "it is not signed");
-    bytes[7] = 3;
-    assert!(matches!(open(&bytes, &Keys::NONE), Err(StepError::NewerSnapshot(3))));
+    bytes[7] = 4;
+    assert!(matches!(open(&bytes, &Keys::NONE), Err(StepError::NewerSnapshot(4))));
+}
+
+/// A node of the version before would pass over messages that it cannot authenticate.
+#[test]
+fn a_snapshot_of_version_2_stays_readable_and_nodes_write_version_3() {
+    let mut bytes = b"DBSNAP\0\x02".to_vec();
+    for word in [7, 8, 9, 1_800_000_000_000u64, 3] {
+        bytes.extend(word.to_be_bytes());
+    }
+    bytes.extend([5; 16]);
+    for word in [2u64, 0] {
+        bytes.extend(word.to_be_bytes());
+    }
+    bytes.extend(xxhash_rust::xxh3::xxh3_64(&bytes).to_be_bytes());
+    let keys = Keys::NONE;
+    let reader = Reader::open(Box::new(Cursor::new(bytes)), &keys).expect("a header");
+    assert_eq!(reader.head(), head());
+    assert_eq!(snapshot(&Keys::NONE)[..8], *b"DBSNAP\0\x03");
 }
 
 #[test]

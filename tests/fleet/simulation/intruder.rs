@@ -121,7 +121,9 @@ impl Intruder {
             let Some(event) = world.call_of_a_stranger() else { return };
             (Subject::Calls(0), b'E', event)
         };
-        let envelope = Envelope { node: identity, ..self.envelope(world, 2, kind, 0) };
+        // Both kinds of tags.
+        let version = if self.written % 2 == 0 { 2 } else { 4 };
+        let envelope = Envelope { node: identity, ..self.envelope(world, version, kind, 0) };
         let is_first = world.random.is_one_in(4);
         let payload = if is_first { envelope.seal_first(&body) } else { envelope.seal(subject, &body, keys) };
         world.counts.forgeries += 1;
@@ -146,7 +148,7 @@ impl Intruder {
     /// Publishes a message of a newer version with the fleet's key: one that may be skipped, or one that may not.
     fn newer(&mut self, world: &mut World) {
         let flags = if world.random.is_one_in(2) { MAY_SKIP } else { 0 };
-        let (version, kind) = if world.random.is_one_in(2) { (4, b'E') } else { (3, b'X') };
+        let (version, kind) = if world.random.is_one_in(2) { (5, b'E') } else { (4, b'X') };
         let subject = match Self::subject(world) {
             Subject::Other => Subject::Calls(0),
             subject => subject,

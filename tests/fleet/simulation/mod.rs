@@ -5,6 +5,7 @@
 //! `scripts/fleet-simulation` runs these with an optimised library. `DIALBACK_FLEET_SEED=7` runs one seed and prints
 //! its story.
 
+mod announced;
 mod full;
 mod hidden;
 mod intruder;
