@@ -122,7 +122,7 @@ impl Intruder {
             (Subject::Calls(0), b'E', event)
         };
         // Both kinds of tags.
-        let version = if self.written % 2 == 0 { 2 } else { 4 };
+        let version = if self.written.is_multiple_of(2) { 2 } else { 4 };
         let envelope = Envelope { node: identity, ..self.envelope(world, version, kind, 0) };
         let is_first = world.random.is_one_in(4);
         let payload = if is_first { envelope.seal_first(&body) } else { envelope.seal(subject, &body, keys) };
