@@ -37,7 +37,7 @@
 //!
 //! Since version 4, calls have flag 4. A node of version 2 or 3 cannot authenticate them, and would skip them as damaged. It
 //! can authenticate all other messages of version 4, and halts before the first one. So each node publishes a heartbeat
-//! before its first calls ([`Publisher`](crate::fleet::publisher::Publisher)).
+//! before its first calls (`src/fleet/publisher.rs`).
 //!
 //! Since version 3, `failed` ranks below `answered` ([`Outcome`](crate::Outcome)). A node of an earlier version would keep
 //! other outcomes, so it must not go on. Versions 2 and 3 are the same otherwise, and are still read.

@@ -257,12 +257,12 @@ fn bytes_of_versions_3_and_4_are_those_of_another_implementation() {
     assert_eq!(body(4, &encrypts, encrypted), head("044506fbc194688fd50ee4", "05"));
 }
 
+/// Checks a tag of HMAC-SHA256 of some bytes.
+type Check<'a> = dyn Fn(&[u8], &[u8; 32]) -> bool + 'a;
+
 /// Returns what a node of version 3 does with a message: its checks, in their order. `is_authentic` is its check of the
 /// tag, and `None` if it has no key.
-fn view_of_version_3(
-    payload: &[u8],
-    is_authentic: Option<&dyn Fn(&[u8], &[u8; 32]) -> bool>,
-) -> Result<(), Unreadable> {
+fn view_of_version_3(payload: &[u8], is_authentic: Option<&Check<'_>>) -> Result<(), Unreadable> {
     let damaged = Err(Unreadable::Skip(Skipped::Damaged));
     let (bytes, sum) = payload.split_last_chunk().expect("a checksum");
     if xxh3_64(bytes).to_be_bytes() != *sum {

@@ -60,7 +60,8 @@ fn a_heartbeat_precedes_the_calls_of_each_start_and_those_after_a_loss_or_a_purg
         server.purge();
         until("the node notices", || !server.messages().is_empty());
         record(&place, 3);
-        assert_eq!(announced(&server), 1);
+        // It publishes again what it has, if the stream lost it.
+        assert!(announced(&server) > 0);
 
         server.recreate();
         until("all is published again", || follows(&place) && announced(&server) > 0);
