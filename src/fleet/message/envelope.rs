@@ -168,7 +168,7 @@ pub(super) fn open<'a>(
 impl Envelope {
     fn is_known(&self) -> bool {
         (SECOND..=VERSION).contains(&self.version)
-            && matches!(self.kind, b'E' | b'C' | b'F' | b'P')
+            && matches!(self.kind, b'E' | b'C' | b'F' | b'P' | b'D')
             && self.flags & !(MAY_SKIP | ENCRYPTED) == 0
     }
 
