@@ -19,7 +19,7 @@ pub use answer::{StoredAnswer, StoredAnswerBody, StoredAnswerSubject};
 pub use names::Names;
 #[cfg(feature = "http")]
 pub(crate) use report::distinct;
-pub use report::{CallId, Context, ContextError, Details, Report, Update};
+pub use report::{CallId, Context, ContextError, Counted, Details, Joined, Report, Update};
 
 use crate::id::{AgentId, EnvironmentId, NumberId, TokenId};
 use crate::named::named;
@@ -37,6 +37,9 @@ pub enum Event {
     Report(Box<Report>),
     /// A later report of a call, by its id. Only a [`Service`](crate::Service) knows ids.
     Update(Box<Update>),
+    /// What another node of a fleet knows of a call after a report with an id or a context. An [`Engine`](crate::Engine)
+    /// without a service ignores it, because the call comes as an [`Event::Call`], too.
+    Joined(Box<Joined>),
     /// A contact is erased.
     Erasure(Erasure),
     /// The configuration changed.
@@ -54,6 +57,7 @@ impl Event {
         match self {
             Self::Call(call) => Some(call),
             Self::Report(report) => Some(&report.call),
+            Self::Joined(joined) => Some(&joined.call),
             Self::Update(_) | Self::Erasure(_) | Self::Configuration(_) => None,
         }
     }
@@ -63,6 +67,7 @@ impl Event {
         match self {
             Self::Report(report) => size_of::<Report>() + report.heap_bytes(),
             Self::Update(update) => size_of::<Update>() + update.heap_bytes(),
+            Self::Joined(joined) => size_of::<Joined>() + joined.heap_bytes(),
             Self::Call(_) | Self::Erasure(_) | Self::Configuration(_) => 0,
         }
     }

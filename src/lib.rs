@@ -76,8 +76,8 @@ mod time;
 pub use decision::{Candidate, Decision, Reason, Route, Saw, SourceCall, Step, Trace};
 pub use engine::{Applied, ApplyError, Engine, Reader, Routed};
 pub use event::{
-    Actor, Call, CallId, Change, Configuration, Context, ContextError, Details, Direction, Erasure, Event, Names,
-    Report, Role, Stamp, StoredAnswer, StoredAnswerBody, StoredAnswerSubject, Update,
+    Actor, Call, CallId, Change, Configuration, Context, ContextError, Counted, Details, Direction, Erasure, Event,
+    Joined, Names, Report, Role, Stamp, StoredAnswer, StoredAnswerBody, StoredAnswerSubject, Update,
 };
 pub use history::History;
 pub use id::{AgentId, EnvironmentId, NumberId, TokenId};

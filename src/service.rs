@@ -59,6 +59,8 @@ use std::thread::{self, JoinHandle};
 use builder::Setup;
 pub use builder::{Builder, DEFAULT_MAX_CONTEXT_BYTES};
 pub use calls::KnownCall;
+#[cfg(feature = "fleet")]
+pub(crate) use calls::joined;
 pub use command::KeptWebhook;
 pub use error::{ContextsFull, ServiceError, ShareUsed};
 pub use feed::{FeedSettings, FeedWatch};

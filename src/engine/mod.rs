@@ -140,7 +140,7 @@ impl Engine {
         match event {
             Event::Call(call) => Ok(self.record(call)?),
             Event::Report(report) => Ok(self.record(&report.call)?),
-            Event::Update(_) => Ok(Applied::Ignored),
+            Event::Update(_) | Event::Joined(_) => Ok(Applied::Ignored),
             Event::Erasure(erasure) => Ok(self.erase(erasure)?),
             Event::Configuration(configuration) => Ok(self.follow(configuration)?),
         }

@@ -4,6 +4,7 @@ use super::Call;
 use crate::id::EnvironmentId;
 use crate::number::E164;
 use crate::outcome::Outcome;
+use crate::time::Timestamp;
 use std::fmt;
 
 /// The platform's own id of a call, unique in its environment: 1 to 128 visible ASCII characters.
@@ -136,6 +137,39 @@ pub struct Update {
     pub outcome: Outcome,
     /// A new context, which replaces the one that the call had.
     pub context: Option<Context>,
+}
+
+/// What a node of a fleet knows of a call after a report with an id or a context, for the other nodes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Joined {
+    /// The call, with the outcome of all its reports together.
+    pub call: Call,
+    /// The id of the call.
+    pub id: Option<CallId>,
+    /// The context of the call, and when it was reported, by the clock of the node that received the report. Other nodes
+    /// keep this time: of two contexts, the later one counts everywhere.
+    pub context: Option<(Timestamp, Context)>,
+    /// Whether the call counts.
+    pub counted: Counted,
+}
+
+/// Whether a call counts, at the node to which it was reported.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Counted {
+    /// The call does not count.
+    No,
+    /// The call counts with this outcome.
+    As(Outcome),
+    /// The call counts, and the history of each node receives it as an event of its own.
+    Apart,
+}
+
+impl Joined {
+    /// Returns the bytes of memory that the report takes beside its own size.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let context = self.context.as_ref().map_or(0, |(_, context)| context.0.len());
+        self.id.as_ref().map_or(0, |id| id.0.len()) + context
+    }
 }
 
 impl Update {

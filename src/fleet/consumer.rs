@@ -94,6 +94,17 @@ struct Load {
     others: u64,
 }
 
+/// Dates contexts by this node's clock: a planted bug.
+fn date_anew(events: &mut [Event], now: Timestamp) {
+    for event in events {
+        if let Event::Joined(joined) = event
+            && let Some((at, _)) = &mut joined.context
+        {
+            *at = now;
+        }
+    }
+}
+
 impl Consumer {
     pub(super) fn new(
         link: Arc<Link>,
@@ -269,7 +280,10 @@ impl Consumer {
         }
         self.progress.sent_at = Some(message.sent_at);
         match message.body {
-            Body::Events(events) => {
+            Body::Events(mut events) => {
+                if self.link.settings.is_planted(Planted::DatesAnew) {
+                    date_anew(&mut events, now);
+                }
                 self.progress.events += events.len() as u64;
                 // The node committed its own events before it published them.
                 if !is_own && self.keeps(subject) {

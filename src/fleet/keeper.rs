@@ -17,12 +17,13 @@ use super::link::{Link, Sighting, Standing, State, Witness};
 use super::message;
 use super::publisher::Did;
 use super::settings::Planted;
-use super::snapshot::{Head, RECORDS, Reader, Section, Writer, write_erasure, write_pair};
+use super::snapshot::{BYTES, Head, RECORDS, Reader, Section, Writer, write_erasure, write_known, write_pair};
 use super::stream::{Position, StreamError};
 use crate::history::LastCall;
 use crate::plan::Plan;
 use crate::service::Service;
-use crate::store::StoredFleetState;
+use crate::store::calls::{CallKey, CallValue};
+use crate::store::{KeyValue, StoredFleetState};
 use crate::time::Timestamp;
 use std::io::{self, ErrorKind, Read};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -517,7 +518,44 @@ fn produce(
         }
     });
     send(b'P', content);
+    // What is reported meanwhile follows the snapshot in the stream.
+    let first = service.known_records(&[], BYTES)?;
+    if !first.is_empty() {
+        send(b'E', Vec::new());
+    }
     let counts = [head.sequence, erasures, pairs].map(u64::to_be_bytes).concat();
     send(b'Z', counts);
+    if first.is_empty() { Ok(()) } else { produce_known(service, &plan, first, &mut send) }
+}
+
+/// Produces the sections of calls with an id or a context, which begin with the calls `some`. Only the calls of the plan
+/// belong to the snapshot.
+fn produce_known(
+    service: &Service,
+    plan: &Plan,
+    mut some: Vec<KeyValue>,
+    send: &mut dyn FnMut(u8, Vec<u8>) -> bool,
+) -> Result<(), StepError> {
+    let mut known = 0u64;
+    while let Some((last, _)) = some.last() {
+        let last = last.clone();
+        let mut content = Vec::new();
+        for (key, value) in &some {
+            let is_valid = CallValue::from_bytes(value).is_some();
+            let is_of_plan = |key: &CallKey| {
+                let has_number = plan.number_of_scope(key.number).is_some();
+                has_number && plan.agent_id(key.agent).is_some()
+            };
+            if is_valid && CallKey::from_bytes(key).is_some_and(|key| is_of_plan(&key)) {
+                write_known((key.as_slice(), value.as_slice()), &mut content);
+                known += 1;
+            }
+        }
+        if !send(b'D', content) {
+            return Ok(());
+        }
+        some = service.known_records(&last, BYTES)?;
+    }
+    send(b'Y', known.to_be_bytes().to_vec());
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! | kind | subject | body |
 //! | --- | --- | --- |
 //! | `E` | calls | calls and erasures, one after another. Without any, the message is a heartbeat |
+//! | `D` | calls | reports of calls with an id or a context, one after another, at least one. Each call that counts is in a message `E`, too, so a node of an earlier version may skip them |
 //! | `C` | configurations | the digest of the preceding configuration (8 bytes), then one [`Configuration`] as JSON |
 //! | `F` | configurations | nothing. It takes a place, so that no configuration from before can take it any more |
 //! | `P` | calls | erasures under pseudonyms: the number of keys (2 bytes), the keys (32 bytes each), then the environment (16), the pseudonym (16) and the end time (8) of each erasure |
@@ -49,7 +50,7 @@ pub struct Message {
 /// The content of a message.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Body {
-    /// Calls and erasures.
+    /// Calls and erasures, or reports with an id or a context.
     Events(Vec<Event>),
     /// A configuration.
     Configuration {
@@ -125,6 +126,12 @@ impl Writer {
         self.message(b'E', 0, subject, now, events)
     }
 
+    /// Writes a message of reports with an id or a context, which are already encoded. A node that does not know it can
+    /// skip it.
+    pub(super) fn details(&mut self, subject: Subject, now: Timestamp, reports: &[u8]) -> Vec<u8> {
+        self.message(b'D', envelope::MAY_SKIP, subject, now, reports)
+    }
+
     pub(super) fn configuration(&mut self, now: Timestamp, parent: u64, configuration: &Configuration) -> Vec<u8> {
         let text = serde_json::to_vec(configuration).expect("a configuration has only text and integers");
         self.message(b'C', 0, Subject::Configuration, now, &[&parent.to_be_bytes()[..], &text].concat())
@@ -170,7 +177,8 @@ pub fn read(payload: &[u8], subject: Subject, keys: &Keys) -> Result<Message, Un
     let mut rest = &*body;
     let damaged = Unreadable::Skip(Skipped::Damaged);
     let body = match (kind, subject) {
-        (b'E', Subject::Calls(_)) => read_events(rest).map(Body::Events).ok_or(damaged)?,
+        (b'E', Subject::Calls(_)) => read_only(rest, false).ok_or(damaged)?,
+        (b'D', Subject::Calls(_)) => read_only(rest, true).ok_or(damaged)?,
         // The checksum is right, so the text is as it was written. If it cannot be parsed, a newer version wrote it.
         (b'C', Subject::Configuration) => {
             let parent = take(&mut rest).map(u64::from_be_bytes).ok_or(damaged)?;
@@ -198,9 +206,15 @@ pub fn seal(bytes: &[u8]) -> Vec<u8> {
     [bytes, &xxh3_64(bytes).to_be_bytes()].concat()
 }
 
+/// Reads a body of events that either all are reports with an id or a context, or none.
+fn read_only(bytes: &[u8], has_details: bool) -> Option<Body> {
+    let events = read_events(bytes).filter(|events| !has_details || !events.is_empty())?;
+    events.iter().all(|event| matches!(event, Event::Joined(_)) == has_details).then_some(Body::Events(events))
+}
+
 /// Reads encoded events up to the end of the bytes. Returns `None` if the bytes contain anything else.
 pub(super) fn read_events(mut bytes: &[u8]) -> Option<Vec<Event>> {
-    let mut events = Vec::with_capacity(bytes.len() / wire::LONGEST + 1);
+    let mut events = Vec::with_capacity(bytes.len() / wire::CALL + 1);
     while !bytes.is_empty() {
         events.push(wire::read(&mut bytes)?);
     }

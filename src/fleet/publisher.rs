@@ -9,8 +9,9 @@ use super::share::{partition, partition_of};
 use super::stream::{Position, StreamError, Subject};
 use crate::event::{Call, Event, wire};
 use crate::history::LastCall;
-use crate::service::Service;
+use crate::service::{Service, joined};
 use crate::store::StoredFleetState;
+use crate::store::calls::{CallKey, CallValue};
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -152,8 +153,12 @@ impl Publisher {
         let parcels = parcels.finish();
         let count = parcels.len();
         let mut fingerprint = 0;
-        let mut messages = parcels.into_iter().enumerate().map(|(index, (subject, events))| {
-            let message = self.link.writer().events(subject, self.link.now(), &events);
+        let mut messages = parcels.into_iter().enumerate().map(|(index, Parcel { has_details, subject, body })| {
+            let now = self.link.now();
+            let mut writer = self.link.writer();
+            let message =
+                if has_details { writer.details(subject, now, &body) } else { writer.events(subject, now, &body) };
+            drop(writer);
             if index + 1 == count {
                 fingerprint = message::fingerprint(&message);
             }
@@ -215,7 +220,7 @@ impl Publisher {
         let settings = &self.link.settings;
         let subject = Subject::Calls(partition_of_node(settings.node, settings.partitions));
         let mut parcels = self.parcels();
-        parcels.full.push((subject, Vec::new()));
+        parcels.full.push(Parcel { has_details: false, subject, body: Vec::new() });
         self.announced = self.publish(parcels, self.cursor)?.map(|position| (self.epoch, position));
         Ok(())
     }
@@ -243,7 +248,7 @@ impl Publisher {
                 goes_on = self.publish_again(full);
             }
         });
-        if goes_on? && self.publish_again(parcels)? {
+        if goes_on? && self.publish_again(parcels)? && self.republish_details()? {
             self.republish_erasures()?;
             self.link.republished(self.epoch);
         }
@@ -258,6 +263,30 @@ impl Publisher {
         self.publish_outbox()?;
         let state = self.link.state();
         Ok(!state.is_stopping() && state.epoch == self.epoch)
+    }
+
+    /// Publishes what the node knows of calls with an id or a context again. Returns whether to go on.
+    fn republish_details(&mut self) -> Result<bool, StepError> {
+        if self.link.settings.is_planted(Planted::NoDetailsAgain) {
+            return Ok(true);
+        }
+        let plan = self.service.plan();
+        let mut last = Vec::new();
+        loop {
+            let records = self.service.known_records(&last, AT_ONCE)?;
+            let Some((key, _)) = records.last() else { return Ok(true) };
+            last.clone_from(key);
+            let mut parcels = self.parcels();
+            for (key, value) in &records {
+                let read = CallKey::from_bytes(key).zip(CallValue::from_bytes(value));
+                if let Some(joined) = read.and_then(|(key, value)| joined(&plan, key, value)) {
+                    parcels.add(&Event::Joined(Box::new(joined)));
+                }
+            }
+            if !self.publish_again(parcels)? {
+                return Ok(false);
+            }
+        }
     }
 
     /// Publishes the erasures again under their pseudonyms, because their numbers are no longer stored.
@@ -302,14 +331,22 @@ fn partition_of_node(node: NodeId, partitions: u16) -> u16 {
     partition(xxh3_64(&node), partitions)
 }
 
+/// The body of a message, and its subject.
+struct Parcel {
+    /// Whether the events are reports with an id or a context, which have messages of their own.
+    has_details: bool,
+    subject: Subject,
+    body: Vec<u8>,
+}
+
 /// Events that are grouped by subject into messages of at most `batch` events and `body` bytes.
 struct Parcels {
     partitions: u16,
     batch: usize,
     body: usize,
-    /// The unfinished message of each partition: the number of its events, and the encoded events.
-    open: BTreeMap<u16, (usize, Vec<u8>)>,
-    full: Vec<(Subject, Vec<u8>)>,
+    /// The unfinished messages of each partition: the number of their events, and the encoded events.
+    open: BTreeMap<(bool, u16), (usize, Vec<u8>)>,
+    full: Vec<Parcel>,
     bytes: usize,
     events: u64,
 }
@@ -326,30 +363,36 @@ impl Parcels {
     fn add(&mut self, event: &Event) {
         self.events += 1;
         match event {
-            Event::Call(call) => self.put(partition_of(call.from, self.partitions), event),
+            Event::Call(call) => self.put(false, partition_of(call.from, self.partitions), event),
+            Event::Joined(joined) => self.put(true, partition_of(joined.call.from, self.partitions), event),
             // Any number of the environment may have called the contact, so each partition gets the erasure.
-            Event::Erasure(_) => (0..self.partitions.max(1)).for_each(|partition| self.put(partition, event)),
-            // The service refuses reports with details as long as no message carries them.
+            Event::Erasure(_) => (0..self.partitions.max(1)).for_each(|partition| self.put(false, partition, event)),
+            // The outbox has none of these.
             Event::Report(_) | Event::Update(_) | Event::Configuration(_) => {}
         }
     }
 
-    fn put(&mut self, partition: u16, event: &Event) {
-        let (count, bytes) = self.open.entry(partition).or_default();
-        let before = bytes.len();
-        wire::write(event, bytes);
-        *count += 1;
-        self.bytes += bytes.len() - before;
-        if *count >= self.batch.max(1) || bytes.len() + wire::LONGEST > self.body {
-            let bytes = std::mem::take(bytes);
-            self.open.remove(&partition);
-            self.full.push((Subject::Calls(partition), bytes));
+    fn put(&mut self, has_details: bool, partition: u16, event: &Event) {
+        let (len, batch) = (wire::len(event), self.batch.max(1));
+        let (count, body) = self.open.entry((has_details, partition)).or_default();
+        if *count >= batch || body.len() + len > self.body && *count > 0 {
+            *count = 0;
+            let body = std::mem::take(body);
+            self.full.push(Parcel { has_details, subject: Subject::Calls(partition), body });
         }
+        wire::write(event, body);
+        *count += 1;
+        self.bytes += len;
     }
 
-    fn finish(mut self) -> Vec<(Subject, Vec<u8>)> {
+    /// Returns all messages, those with details first: a node that has an id or a context with its call shows both in one
+    /// event.
+    fn finish(mut self) -> Vec<Parcel> {
         let rest = std::mem::take(&mut self.open).into_iter();
-        self.full.extend(rest.map(|(partition, (_, bytes))| (Subject::Calls(partition), bytes)));
+        let parcel =
+            |((has_details, partition), (_, body))| Parcel { has_details, subject: Subject::Calls(partition), body };
+        self.full.extend(rest.map(parcel));
+        self.full.sort_by_key(|parcel| !parcel.has_details);
         self.full
     }
 }

@@ -6,10 +6,10 @@ use super::erasures::{Sweep, sweep};
 use super::link::digest;
 use super::settings::Settings;
 use super::share::partition_of;
-use super::snapshot::{Head, Reader, Section, VERSION, read_erasures, read_pairs, wrong};
+use super::snapshot::{Head, Reader, Section, VERSION, read_erasures, read_known, read_pairs, wrong};
 use crate::event::{Configuration, Event};
 use crate::plan::Plan;
-use crate::service::{Consumed, Pair, Service, ServiceError};
+use crate::service::{Consumed, Pair, Service, ServiceError, joined};
 use crate::slot::Scope;
 use crate::store::{Pseudonyms, StoredFleetState};
 use std::num::NonZeroUsize;
@@ -19,27 +19,30 @@ use std::thread;
 /// The number of configurations that are committed together.
 const AT_ONCE: usize = 256;
 
-/// A snapshot that was read completely.
-pub(super) struct Restored {
+/// A snapshot that was read, except for the calls with an id or a context.
+pub(super) struct Restored<'a> {
     head: Head,
     /// The configurations that the node lacks.
     configurations: Vec<Configuration>,
     pseudonyms: Pseudonyms,
     sections: Vec<Vec<Pair>>,
+    /// Reads the calls with an id or a context, if the snapshot has some. All of them may be more than fits into memory.
+    known: Option<Reader<'a>>,
 }
 
-impl Restored {
-    /// Reads the rest of a snapshot and compares its configurations with the node's, before anything is changed. The inner
+impl<'a> Restored<'a> {
+    /// Reads a snapshot up to its calls with an id or a context, and compares its configurations with the node's, before anything is changed. The inner
     /// error says which configuration differs.
     pub(super) fn read(
-        mut reader: Reader<'_>,
+        mut reader: Reader<'a>,
         service: &Service,
         fleet_state: &Arc<dyn StoredFleetState>,
         settings: &Settings,
     ) -> Result<Result<Self, String>, StepError> {
         let head = reader.head();
         let (configurations, pseudonyms, sections) = (Vec::new(), Pseudonyms::default(), Vec::new());
-        let mut restored = Self { head, configurations, pseudonyms, sections };
+        let mut restored = Self { head, configurations, pseudonyms, sections, known: None };
+        let mut has_known = false;
         let generation = service.plan().generation();
         let mut plan = Plan::clone(&service.plan());
         let mut counts = [0u64; 3];
@@ -67,6 +70,7 @@ impl Restored {
                     }
                 }
                 b'K' => restored.pseudonyms.keys.extend(content.as_chunks().0),
+                b'E' if content.is_empty() && !restored.sections.is_empty() => has_known = true,
                 b'E' => {
                     let erasures = read_erasures(&content).ok_or_else(|| wrong("one of its erasures is invalid"))?;
                     counts[1] += erasures.len() as u64;
@@ -84,6 +88,7 @@ impl Restored {
                 _ => return Err(wrong("its counts are wrong, or a section is of an unknown kind")),
             }
         }
+        restored.known = has_known.then_some(reader);
         Ok(Ok(restored))
     }
 
@@ -93,6 +98,7 @@ impl Restored {
         self,
         service: &Service,
         fleet_state: &Arc<dyn StoredFleetState>,
+        settings: &Settings,
         stored: impl FnOnce(Result<(), ServiceError>) + Send + 'static,
     ) -> Result<Head, StepError> {
         for some in self.configurations.chunks(AT_ONCE) {
@@ -104,6 +110,10 @@ impl Restored {
         let held = fleet_state.erasures()?;
         let had_something = !service.history().is_empty() || !held.erasures.is_empty();
         Sweep(self.pseudonyms).apply(service, fleet_state)?;
+        // The node has the erasures, so it leaves out the calls of erased contacts.
+        if let Some(reader) = self.known {
+            merge_known(reader, service, settings)?;
+        }
         let sections = self.sections;
         let (loaded, answer) = mpsc::sync_channel(1);
         service.submit_merge(
@@ -125,6 +135,28 @@ impl Restored {
             sweep(service, &fleet_state.erasures()?)?;
         }
         Ok(self.head)
+    }
+}
+
+/// Reads calls with an id or a context, and merges each section into the service. If that fails on the way, the node has
+/// some of them, and reads the snapshot again.
+fn merge_known(mut reader: Reader<'_>, service: &Service, settings: &Settings) -> Result<(), StepError> {
+    let plan = service.plan();
+    let mut count = 0u64;
+    loop {
+        let Section { kind, content } = reader.section()?;
+        match kind {
+            b'D' => {
+                let mut calls = read_known(&content).ok_or_else(|| wrong("one of its calls is invalid"))?;
+                count += calls.len() as u64;
+                calls.retain(|(key, _)| settings.share.is_all() || keeps(settings, &plan, key.number));
+                let calls = calls.into_iter().filter_map(|(key, value)| joined(&plan, key, value));
+                let events = calls.map(|call| Event::Joined(Box::new(call))).collect();
+                commit(service, Consumed { events, ..Consumed::default() })?;
+            }
+            b'Y' if content == count.to_be_bytes() => return Ok(()),
+            _ => return Err(wrong("the count of its calls is wrong, or a section is of an unknown kind")),
+        }
     }
 }
 

@@ -84,6 +84,10 @@ pub enum Planted {
     NoWitness,
     /// The node acknowledges a request that changes nothing without a place in the stream's order.
     NoFence,
+    /// The node does not publish ids and contexts again after the stream lost messages.
+    NoDetailsAgain,
+    /// The node dates the contexts of other nodes by its own clock.
+    DatesAnew,
 }
 
 impl Settings {

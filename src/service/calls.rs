@@ -3,6 +3,8 @@
 use super::{Service, ServiceError};
 use crate::decision::SourceCall;
 use crate::engine::Engine;
+#[cfg(feature = "fleet")]
+use crate::event::{Call, Counted, Joined};
 use crate::event::{CallId, Context};
 use crate::history::{History, LastCall, Register};
 use crate::id::{AgentId, EnvironmentId};
@@ -11,7 +13,9 @@ use crate::outcome::Outcome;
 use crate::plan::Plan;
 #[cfg(feature = "fleet")]
 use crate::slot::EnvironmentSlot;
-use crate::store::calls::{CallKey, CallValue, Records, contact_prefix, id_key, pair_prefix, read_id};
+#[cfg(feature = "fleet")]
+use crate::store::KeyValue;
+use crate::store::calls::{CallKey, CallValue, Place, Records, contact_prefix, id_key, pair_prefix};
 use crate::store::{StoreError, StoredCalls};
 use crate::time::Timestamp;
 use std::sync::Arc;
@@ -64,10 +68,14 @@ impl Service {
     pub fn known_call(&self, environment: EnvironmentId, id: &CallId) -> Result<Option<KnownCall>, ServiceError> {
         let (plan, stored) = (self.plan(), self.stored_calls()?);
         let Some(slot) = plan.environment_slot(environment) else { return Ok(None) };
-        let place = stored.id(&id_key(slot, id))?.and_then(|value| read_id(&value));
-        let Some((contact, number)) = place else { return Ok(None) };
-        let records = records(stored, &pair_prefix(slot, contact, number))?;
-        Ok(records.of_id(id).and_then(|call| shown(self.history(), &plan, call)))
+        let places = stored.id(&id_key(slot, id))?.and_then(|value| Place::read_all(&value));
+        for Place { contact, number, .. } in places.unwrap_or_default() {
+            let records = records(stored, &pair_prefix(slot, contact, number))?;
+            if let Some(call) = records.of_id(id) {
+                return Ok(shown(self.history(), &plan, call));
+            }
+        }
+        Ok(None)
     }
 
     /// Returns the id and the context of the call behind a decision about `dialed` and `caller`, or `None` if the call was
@@ -125,6 +133,16 @@ impl Service {
         self.calls.0.as_ref().map_or(Ok(()), |stored| stored.contacts(see))
     }
 
+    /// Returns the records of calls that are known by an id or a context, in the order of their keys: those after the key
+    /// `after`, about `bytes` bytes. At the end, there are none.
+    ///
+    /// # Errors
+    /// A record cannot be read.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn known_records(&self, after: &[u8], bytes: usize) -> Result<Vec<KeyValue>, StoreError> {
+        self.calls.0.as_ref().map_or(Ok(Vec::new()), |stored| stored.page(after, bytes))
+    }
+
     fn stored_calls(&self) -> Result<&dyn StoredCalls, ServiceError> {
         self.calls.0.as_deref().ok_or(ServiceError::CallsNotKept)
     }
@@ -156,6 +174,16 @@ impl CallReader {
         let found = found.and_then(|(key, _)| records.at(key.at, key.agent));
         Ok(found.and_then(|call| shown(self.engine.history(), plan, call)))
     }
+}
+
+/// Returns a record for the other nodes of a fleet. `None` if it is invalid, or its number or its agent is not in the plan.
+#[cfg(feature = "fleet")]
+pub(crate) fn joined(plan: &Plan, key: CallKey, value: CallValue) -> Option<Joined> {
+    let (environment, from) = plan.number_of_scope(key.number)?;
+    let agent = plan.agent_id(key.agent)?;
+    let call = Call { environment, agent, from, to: key.contact, at: key.at, outcome: value.outcome };
+    let counted = if key.is_counted { Counted::Apart } else { Counted::No };
+    Some(Joined { call, id: key.id, context: value.context, counted })
 }
 
 /// Returns the call with its ids in place of slots, and with the status that the history knows.

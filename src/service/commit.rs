@@ -180,7 +180,7 @@ impl Committer {
         let (last_entry, is_unstored) = (self.last_entry, !self.unstored.is_empty());
         let mut ceiling = std::mem::take(&mut self.ceiling);
         let mut group = Group::new(&engine, &commits, &totals, &*sequencer, &mut ceiling, last_entry, is_unstored);
-        group.calls = PendingCalls::new(self.known.stored.clone(), self.known.max_bytes);
+        group.calls = PendingCalls::new(self.known.stored.clone(), self.known.max_bytes, sequencer.has_outbox());
         group.feed = self.is_feeding.then(Vec::new);
         group.under_way = self.ordering.as_mut().and_then(Ordering::take_under_way);
         for event in commands.iter().flat_map(|submitted| submitted.command.events()) {

@@ -31,8 +31,8 @@ pub enum ServiceError {
     ContextsFull(ContextsFull),
     /// The store keeps no calls with ids or contexts.
     CallsNotKept,
-    /// The service belongs to a fleet, which carries no ids and contexts yet.
-    CallsNotShared,
+    /// The service belongs to a fleet, whose other nodes would not receive calls that are recorded under another number.
+    NotMovable,
     /// The store does not answer, and the queue of waiting commands is full. Nothing is in force.
     Stalled,
     /// Another node changed the configuration first. Nothing is in force.
@@ -60,7 +60,7 @@ impl fmt::Display for ServiceError {
             Self::CallIdReused => f.write_str("the id belongs to a call with another agent, number or contact"),
             Self::ContextsFull(full) => full.fmt(f),
             Self::CallsNotKept => f.write_str("this service keeps no data on disk, so it keeps no ids and contexts of calls"),
-            Self::CallsNotShared => f.write_str("the nodes of a fleet do not share ids and contexts of calls yet: report the call without them"),
+            Self::NotMovable => f.write_str("calls cannot be recorded under another number at a node of a fleet: its other nodes would not receive them"),
             Self::Stalled => f.write_str("the store does not answer, and too many changes wait for it: retry later"),
             Self::Superseded => f.write_str("another node changed the configuration first: read it again and retry"),
             Self::StreamAway(what) => write!(f, "the fleet's stream cannot order the change, which is not in force: {what}"),

@@ -4,13 +4,13 @@ use super::command::{Command, Decide, Done, Submitted, detail_bytes};
 use super::feed;
 use super::ordering::UnderWay;
 use super::outbox::Outbox;
-use super::pending_calls::{PendingCalls, Prepared, Reported};
+use super::pending_calls::{Changed, PendingCalls, Prepared, Reported};
 use super::pending_totals::PendingTotals;
 use super::sequencer::{Consumed, Sequencer};
 use super::shares::{Ceiling, Need, PairLimit, Shares};
 use super::{Recording, ServiceError};
 use crate::engine::{Applied, Engine, Write, call_write, erasure_writes};
-use crate::event::{Call, CallId, Configuration, Details, Event, Report, Stamp, Update};
+use crate::event::{Call, CallId, Configuration, Counted, Details, Event, Joined, Report, Stamp, Update};
 use crate::history::{LastCall, Register};
 use crate::id::EnvironmentId;
 use crate::metrics::{Commits, Stopwatch};
@@ -144,7 +144,7 @@ impl<'a> Group<'a> {
             registers: HashMap::default(),
             shares: Shares::new(engine, ceiling),
             pending_totals: PendingTotals::new(totals),
-            calls: PendingCalls::new(None, 0),
+            calls: PendingCalls::new(None, 0, false),
             sequencer,
             under_way: None,
             outbox: Outbox::new(last_entry, sequencer.has_outbox()),
@@ -177,7 +177,7 @@ impl<'a> Group<'a> {
                 let is_shared = are_moved && self.outbox.is_kept();
                 let mut log = |event| {
                     if is_shared {
-                        return Logged::Refused(ServiceError::CallsNotShared);
+                        return Logged::Refused(ServiceError::NotMovable);
                     }
                     self.log(event, store, origin, now)
                 };
@@ -309,6 +309,7 @@ impl<'a> Group<'a> {
             },
             Event::Call(call) => self.log_call(call, erased, origin, now),
             Event::Report(report) => self.log_report(&report.call, &report.details, erased, origin, now),
+            Event::Joined(joined) => self.log_joined(joined, erased),
             Event::Update(update) => match self.find(update) {
                 Ok(report) => self.log(&report, store, origin, now),
                 Err(error) => Logged::Refused(error),
@@ -382,11 +383,7 @@ impl<'a> Group<'a> {
 
     /// Returns why no details of calls can be kept, if there is a reason.
     fn check_details(&self) -> Result<(), ServiceError> {
-        match () {
-            () if self.outbox.is_kept() => Err(ServiceError::CallsNotShared),
-            () if !self.calls.is_kept() => Err(ServiceError::CallsNotKept),
-            () => Ok(()),
-        }
+        if self.calls.is_kept() { Ok(()) } else { Err(ServiceError::CallsNotKept) }
     }
 
     /// Logs a call with an id or a context. Everything is read and checked before the first change.
@@ -421,7 +418,7 @@ impl<'a> Group<'a> {
             let _call = self.commits.call_store();
             self.calls.prepare(&report)
         };
-        let Prepared { call, counted, changed } = match prepared {
+        let Prepared { call, counted, joined, changed } = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return Logged::Refused(error),
         };
@@ -438,11 +435,54 @@ impl<'a> Group<'a> {
         if is_changed || raised == Raised::Higher {
             self.feed_call(environment, &call, details.id.as_ref(), now);
         }
+        if let Some(joined) = joined.filter(|_| is_changed) {
+            self.outbox.add(&Event::Joined(Box::new(joined)));
+        }
+        // Nodes of an earlier version know only this event.
+        if let Some(counted) = counted.filter(|_| raised == Raised::Higher) {
+            self.outbox.add(&Event::Call(counted));
+        }
         self.calls.note(changed);
         match write {
             Some(write) if is_changed => Logged::Detailed(write),
             Some(write) => Logged::Call(write),
             None => Logged::Did(Applied::Uncounted),
+        }
+    }
+
+    /// Logs what another node of the fleet knows of a call.
+    fn log_joined(&mut self, joined: &Joined, erased: Option<(Scope, Option<Register>)>) -> Logged {
+        let Joined { call, id, counted, .. } = joined;
+        let Some((environment, number, agent)) =
+            self.plan.call_slots(call).filter(|_| self.write_of(call, erased).is_some())
+        else {
+            return Logged::Did(Applied::Ignored);
+        };
+        let changed = {
+            let _call = self.commits.call_store();
+            self.calls.prepare_joined((environment, number.into(), agent), joined)
+        };
+        let changed = match changed {
+            Ok(changed) if self.calls.is_kept() => changed,
+            Ok(_) => Changed::default(),
+            Err(error) => return Logged::Refused(error.into()),
+        };
+        let write = match *counted {
+            Counted::As(outcome) => self.write_of(&Call { outcome, ..*call }, erased),
+            Counted::No | Counted::Apart => None,
+        };
+        // The call comes as an event of its own, too. That one is refused if the history has no room.
+        let raised = write.and_then(|write| Some((write, self.raise_call(write, environment, Origin::Stream).ok()?)));
+        let is_changed = !changed.is_empty();
+        if is_changed || raised.is_some_and(|(_, raised)| raised == Raised::Higher) {
+            self.feed_call(environment, call, id.as_ref(), None);
+        }
+        self.calls.note(changed);
+        match raised {
+            Some((write, _)) if is_changed => Logged::Detailed(write),
+            Some((write, _)) => Logged::Call(write),
+            None if is_changed => Logged::Did(Applied::Recorded),
+            None => Logged::Did(Applied::Unchanged),
         }
     }
 
@@ -511,6 +551,7 @@ impl<'a> Group<'a> {
         let (environment, contact) = match event {
             Event::Call(call) => (call.environment, call.to),
             Event::Report(report) => (report.call.environment, report.call.to),
+            Event::Joined(joined) => (joined.call.environment, joined.call.to),
             Event::Erasure(erasure) => (erasure.environment, erasure.contact),
             // An update becomes a report first.
             Event::Update(_) | Event::Configuration(_) => return Ok(None),

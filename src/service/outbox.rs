@@ -32,7 +32,7 @@ impl Outbox {
         if !self.is_kept {
             return;
         }
-        if self.entries.last().is_none_or(|entry| entry.len() + wire::LONGEST > CUT) {
+        if self.entries.last().is_none_or(|entry| entry.len() + wire::len(event) > CUT) {
             self.entries.push(Vec::new());
         }
         if let Some(entry) = self.entries.last_mut() {

@@ -2,17 +2,17 @@
 //!
 //! Everything that a report needs is read, and every limit is checked, before the first change is noted. A report that is
 //! refused therefore changes nothing.
+//!
+//! The records of a fleet's nodes follow other rules than those of a single service: see [`calls`](crate::store::calls).
 
 use super::{ContextsFull, ServiceError};
-use crate::event::{Call, CallId, Context, Details, Update};
+use crate::event::{Call, CallId, Context, Counted, Details, Joined, Update};
 use crate::history::LastCall;
 use crate::number::E164;
 use crate::outcome::{CountsFrom, Outcome};
 use crate::plan::Plan;
 use crate::slot::{AgentSlot, EnvironmentSlot, Scope};
-use crate::store::calls::{
-    CallKey, CallValue, Records, contact_prefix, id_key, id_value, pair_prefix, read_id, time_of_call,
-};
+use crate::store::calls::{CallKey, CallValue, Place, Records, contact_prefix, id_key, pair_prefix, time_of_call};
 use crate::store::{CallChanges, KeyValue, StoreError, StoredCalls};
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -22,6 +22,8 @@ use std::sync::Arc;
 pub(super) struct PendingCalls {
     stored: Option<Arc<dyn StoredCalls>>,
     most_bytes: u64,
+    /// Whether the service belongs to a fleet.
+    is_shared: bool,
     calls: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     ids: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     bytes: HashMap<EnvironmentSlot, i64>,
@@ -88,12 +90,15 @@ pub(super) struct Prepared {
     pub(super) call: Call,
     /// The outcome with which the call counts, if it does.
     pub(super) counted: Option<Outcome>,
+    /// The same for the other nodes of a fleet, if the service belongs to one.
+    pub(super) joined: Option<Joined>,
     pub(super) changed: Changed,
 }
 
 impl PendingCalls {
-    pub(super) fn new(stored: Option<Arc<dyn StoredCalls>>, most_bytes: u64) -> Self {
-        Self { stored, most_bytes, calls: BTreeMap::new(), ids: BTreeMap::new(), bytes: HashMap::new() }
+    pub(super) fn new(stored: Option<Arc<dyn StoredCalls>>, most_bytes: u64, is_shared: bool) -> Self {
+        let (calls, ids, bytes) = (BTreeMap::new(), BTreeMap::new(), HashMap::new());
+        Self { stored, most_bytes, is_shared, calls, ids, bytes }
     }
 
     /// Returns whether the store keeps calls with ids and contexts.
@@ -108,22 +113,22 @@ impl PendingCalls {
     /// read.
     pub(super) fn prepare(&self, report: &Reported<'_>) -> Result<Prepared, ServiceError> {
         let &Reported { environment, number, agent, call, details: Details { id, context }, now, .. } = report;
-        if let Some((contact, held)) = id.as_ref().map_or(Ok(None), |id| self.place(environment, id))?
-            && (contact, held) != (call.to, number)
-        {
-            return Err(ServiceError::CallIdReused);
-        }
-        let prefix = pair_prefix(environment, call.to, number);
-        let stored = self.entries(&prefix)?;
+        let stored = self.entries(&pair_prefix(environment, call.to, number))?;
         let before = Records::read(&stored);
-        let named = id.as_ref().and_then(|id| before.of_id(id));
-        if named.is_some_and(|(key, _)| key.agent != agent) {
-            return Err(ServiceError::CallIdReused);
+        if let Some(id) = id {
+            let is_here = before.of_id(id).is_some();
+            if before.is_of_another(id, agent) || !is_here && self.place(environment, id)?.is_some() {
+                return Err(ServiceError::CallIdReused);
+            }
         }
         // All that is known of the call becomes one record. Otherwise reports that date one call differently would push other
         // calls out of the pair, and a late date its own context.
         let mut after = before.clone();
         let known = after.take(call.at.clamped(), agent, id.as_ref());
+        if self.is_shared {
+            // Other nodes may have the records that become one here.
+            after = before.clone();
+        }
         let held = known.as_ref().and_then(|(_, value)| value.context.clone());
         let dated = dated(context.as_ref(), held.as_ref(), now);
         let mut value = CallValue { outcome: call.outcome, context: dated.or(held) };
@@ -136,11 +141,41 @@ impl PendingCalls {
         }
         let counted = report.counted(value.outcome, known_at);
         let call = Call { at: key.at.max(call.at), outcome: value.outcome, ..*call };
-        let kept = report.held_call().max(counted.map(|_| (key.at, agent)));
-        after.add(key, value, kept);
-        let changed = difference(environment, &stored, &before, &after);
+        let joined = self.is_shared.then(|| {
+            let counted = counted.map_or(Counted::No, Counted::As);
+            Joined { call, id: key.id.clone(), context: value.context.clone(), counted }
+        });
+        if self.is_shared {
+            key.is_counted = counted.is_some();
+            after.share(key, value);
+        } else {
+            let kept = report.held_call().max(counted.map(|_| (key.at, agent)));
+            after.add(key, value, kept);
+        }
+        let changed = self.difference(environment, &stored, &before, &after)?;
         self.check_room(environment, &changed)?;
-        Ok(Prepared { call, counted, changed })
+        Ok(Prepared { call, counted, joined, changed })
+    }
+
+    /// Finds out what a record of another node changes. Such a record is never refused, so that all nodes end with the
+    /// same ones.
+    ///
+    /// # Errors
+    /// The records cannot be read.
+    pub(super) fn prepare_joined(
+        &self,
+        (environment, number, agent): (EnvironmentSlot, Scope, AgentSlot),
+        joined: &Joined,
+    ) -> Result<Changed, StoreError> {
+        let Joined { call, id, context, counted } = joined;
+        let is_counted = *counted != Counted::No;
+        let (contact, at, id) = (call.to, call.at.clamped(), id.clone());
+        let key = CallKey { environment, contact, number, at, agent, id, is_counted };
+        let stored = self.entries(&pair_prefix(environment, contact, number))?;
+        let before = Records::read(&stored);
+        let mut after = before.clone();
+        after.share(key, CallValue { outcome: call.outcome, context: context.clone() });
+        self.difference(environment, &stored, &before, &after)
     }
 
     /// Returns the call that a report names by its id, and the details of the report.
@@ -191,8 +226,10 @@ impl PendingCalls {
         let mut ids = Vec::new();
         for id in gone.difference(&left) {
             // The id of a damaged record may belong to another contact by now.
-            if self.place(environment, id)?.is_none_or(|(held, _)| held == contact) {
-                ids.push((id_key(environment, id), None));
+            let held = self.places(environment, id)?;
+            let left: Vec<_> = held.iter().copied().filter(|place| place.contact != contact).collect();
+            if left.is_empty() || left.len() < held.len() {
+                ids.push((id_key(environment, id), Place::write_all(left)));
             }
         }
         Ok(Changed { calls, ids, bytes: Some((environment, -freed)) })
@@ -219,16 +256,29 @@ impl PendingCalls {
     /// Returns the contact and the number of the call with this id, or `None` if there is none. A stored place that cannot be
     /// decoded counts as none.
     fn place(&self, environment: EnvironmentSlot, id: &CallId) -> Result<Option<(E164, Scope)>, StoreError> {
-        let Some(stored) = &self.stored else { return Ok(None) };
+        for place in self.places(environment, id)? {
+            if self.is_known(environment, id, place)? {
+                return Ok(Some((place.contact, place.number)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns all places of an id. Their calls may have gone.
+    fn places(&self, environment: EnvironmentSlot, id: &CallId) -> Result<Vec<Place>, StoreError> {
+        let Some(stored) = &self.stored else { return Ok(Vec::new()) };
         let key = id_key(environment, id);
         let value = match self.ids.get(&key) {
             Some(pending) => pending.clone(),
             None => stored.id(&key)?,
         };
-        let Some((contact, number)) = value.and_then(|value| read_id(&value)) else { return Ok(None) };
-        // An id counts only as long as its call is known.
-        let records = Records::read(&self.entries(&pair_prefix(environment, contact, number))?);
-        Ok(records.of_id(id).map(|_| (contact, number)))
+        Ok(value.and_then(|value| Place::read_all(&value)).unwrap_or_default())
+    }
+
+    /// Returns whether a pair has a call with this id. An id counts only as long as its call is known.
+    fn is_known(&self, environment: EnvironmentSlot, id: &CallId, place: Place) -> Result<bool, StoreError> {
+        let entries = self.entries(&pair_prefix(environment, place.contact, place.number))?;
+        Ok(Records::read(&entries).of_id(id).is_some())
     }
 
     /// Returns all entries of a pair: what is stored, with the changes of the group.
@@ -258,6 +308,46 @@ impl PendingCalls {
         Ok(())
     }
 
+    /// Returns the changes from the stored entries of a pair to other records.
+    fn difference(
+        &self,
+        environment: EnvironmentSlot,
+        stored: &[KeyValue],
+        before: &Records,
+        after: &Records,
+    ) -> Result<Changed, StoreError> {
+        let mut changed = difference(environment, stored, before, after);
+        let places = |records: &Records| -> BTreeMap<CallId, Place> {
+            // The last record of an id has its latest time.
+            records.0.iter().filter_map(|(key, _)| Some((key.id.clone()?, Place::of(key)))).collect()
+        };
+        let (held, left) = (places(before), places(after));
+        for (id, gone) in held.iter().filter(|(id, _)| !left.contains_key(*id)) {
+            changed.ids.push((id_key(environment, id), Place::write_all(self.others(environment, id, *gone)?)));
+        }
+        for (id, place) in left.iter().filter(|(id, place)| held.get(*id) != Some(*place)) {
+            let mut places = self.others(environment, id, *place)?;
+            places.push(*place);
+            changed.ids.push((id_key(environment, id), Place::write_all(places)));
+        }
+        Ok(changed)
+    }
+
+    /// Returns the places of an id in other pairs than that of `place`. A single service refuses an id that a call of
+    /// another pair has, so the id has none there.
+    fn others(&self, environment: EnvironmentSlot, id: &CallId, place: Place) -> Result<Vec<Place>, StoreError> {
+        let mut others = Vec::new();
+        if self.is_shared {
+            for other in self.places(environment, id)? {
+                let is_other = (other.contact, other.number) != (place.contact, place.number);
+                if is_other && self.is_known(environment, id, other)? {
+                    others.push(other);
+                }
+            }
+        }
+        Ok(others)
+    }
+
     fn check_room(&self, environment: EnvironmentSlot, changed: &Changed) -> Result<(), ServiceError> {
         let more = changed.bytes.map_or(0, |(_, more)| more);
         let pending = self.bytes.get(&environment).copied().unwrap_or_default();
@@ -273,7 +363,7 @@ impl PendingCalls {
 fn key_of(report: &Reported<'_>) -> CallKey {
     let &Reported { environment, number, agent, call, details, .. } = report;
     let id = details.id.clone();
-    CallKey { environment, contact: call.to, number, at: call.at.clamped(), agent, id }
+    CallKey { environment, contact: call.to, number, at: call.at.clamped(), agent, id, is_counted: false }
 }
 
 /// Returns the time and the text of a reported context, or `None` if the call has this context already. A new one is dated
@@ -291,7 +381,7 @@ fn dated(
     }
 }
 
-/// Returns the changes from the stored entries of a pair to other records.
+/// Returns the changes from the stored entries of a pair to other records, except those of the ids.
 fn difference(environment: EnvironmentSlot, stored: &[KeyValue], before: &Records, after: &Records) -> Changed {
     let old: BTreeMap<&[u8], &[u8]> = stored.iter().map(|(key, value)| (&key[..], &value[..])).collect();
     let new: BTreeMap<Vec<u8>, Vec<u8>> =
@@ -311,14 +401,6 @@ fn difference(environment: EnvironmentSlot, stored: &[KeyValue], before: &Record
         }
     }
     changed.bytes = Some((environment, more));
-    let ids = |records: &Records| -> BTreeMap<CallId, Vec<u8>> {
-        let named = records.0.iter().filter_map(|(key, _)| Some((key.id.clone()?, id_value(key))));
-        named.collect()
-    };
-    let (held, left) = (ids(before), ids(after));
-    let gone = held.keys().filter(|id| !left.contains_key(*id)).map(|id| (id_key(environment, id), None));
-    let new = left.iter().filter(|(id, place)| held.get(*id) != Some(*place));
-    changed.ids = gone.chain(new.map(|(id, place)| (id_key(environment, id), Some(place.clone())))).collect();
     changed
 }
 

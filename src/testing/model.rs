@@ -88,8 +88,8 @@ impl Model {
         match event {
             Event::Call(call) => Ok(self.call(call)),
             Event::Report(report) => Ok(self.call(&report.call)),
-            // The model knows no ids.
-            Event::Update(_) => Ok(Applied::Ignored),
+            // The model knows no ids and no fleet.
+            Event::Update(_) | Event::Joined(_) => Ok(Applied::Ignored),
             Event::Erasure(erasure) => Ok(self.erase(erasure)),
             Event::Configuration(configuration) => self.configure(configuration),
         }

@@ -313,7 +313,7 @@ impl Consumer {
             }
         };
         let (stored, storing) = mpsc::sync_channel(1);
-        let head = restored.merge(&self.service, &self.fleet_state, move |result| {
+        let head = restored.merge(&self.service, &self.fleet_state, &link.settings, move |result| {
             // The receiver is gone if the node has stopped.
             let _ = stored.send(result);
         })?;

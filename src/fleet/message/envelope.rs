@@ -234,7 +234,7 @@ pub(super) fn open<'a>(
 impl Envelope {
     fn is_known(&self) -> bool {
         (SECOND..=VERSION).contains(&self.version)
-            && matches!(self.kind, b'E' | b'C' | b'F' | b'P')
+            && matches!(self.kind, b'E' | b'C' | b'F' | b'P' | b'D')
             && self.flags & !(MAY_SKIP | ENCRYPTED | if self.has_gcm() { GCM } else { 0 }) == 0
     }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{Actor, Call, Change, Names, Role};
+use crate::event::{Actor, Call, CallId, Change, Context, Counted, Joined, Names, Role};
 use crate::id::{AgentId, TokenId};
 use crate::number::E164;
 use crate::outcome::Outcome;
@@ -26,6 +26,12 @@ fn one_call() -> Vec<u8> {
     events
 }
 
+fn report() -> Event {
+    let Event::Call(call) = call() else { unreachable!("it is one") };
+    let context = Some((NOW, Context::from_stored("{}").expect("an object")));
+    Event::Joined(Box::new(Joined { call, id: CallId::new("a"), context, counted: Counted::As(Outcome::Busy) }))
+}
+
 fn keys(bytes: &[u8]) -> Keys {
     let file: String = bytes.iter().map(|byte| format!("{byte:02x}").repeat(32) + "\n").collect();
     Keys::read(&file, "fleet").expect("keys")
@@ -41,10 +47,12 @@ fn is_tagged(bytes: &[u8]) -> bool {
     bytes[5] & 4 != 0
 }
 
-fn messages(keys: &Keys) -> [(Vec<u8>, Subject, Body); 5] {
+fn messages(keys: &Keys) -> [(Vec<u8>, Subject, Body); 6] {
     let mut writer = Writer::new([5; 16], keys.clone());
     let mut events = Vec::new();
     wire::write(&call(), &mut events);
+    let mut reports = Vec::new();
+    wire::write(&report(), &mut reports);
     let environment = EnvironmentId::from_u128(1);
     let changes = vec![Change::AgentDeleted { id: AgentId::from_u128(9) }];
     let actor = Actor::Token { id: TokenId::from_u128(8), role: Role::Operator, label: "laptop".into() };
@@ -58,6 +66,7 @@ fn messages(keys: &Keys) -> [(Vec<u8>, Subject, Body); 5] {
     [
         (writer.events(CALLS, NOW, &[]), CALLS, Body::Events(Vec::new())),
         (writer.events(CALLS, NOW, &events), CALLS, Body::Events(vec![call()])),
+        (writer.details(CALLS, NOW, &reports), CALLS, Body::Events(vec![report()])),
         (
             writer.configuration(NOW, 4, &configuration),
             Subject::Configuration,
@@ -82,7 +91,7 @@ fn messages_round_trip_and_no_two_are_equal() {
         assert_ne!(writer.events(CALLS, NOW, &[]), writer.events(CALLS, NOW, &[]));
         prints.sort_unstable();
         prints.dedup();
-        assert_eq!(prints.len(), 5);
+        assert_eq!(prints.len(), 6);
     }
 }
 
@@ -206,6 +215,24 @@ fn content_of_a_newer_version_halts_unless_it_may_be_skipped() {
     let bytes = envelope(3, b'C', 0).seal(Subject::Configuration, &newer_change, &Keys::NONE);
     let newer = Err(Unreadable::Newer { version: 3, kind: b'C' });
     assert_eq!(super::read(&bytes, Subject::Configuration, &Keys::NONE), newer);
+}
+
+#[test]
+fn reports_with_details_and_other_events_are_in_messages_of_their_own() {
+    let mut writer = Writer::new([5; 16], Keys::NONE);
+    let (mut calls, mut reports) = (Vec::new(), Vec::new());
+    wire::write(&call(), &mut calls);
+    wire::write(&report(), &mut reports);
+    let wrong = [
+        writer.events(CALLS, NOW, &reports),
+        writer.events(CALLS, NOW, &[&calls[..], &reports].concat()),
+        writer.details(CALLS, NOW, &[]),
+        writer.details(CALLS, NOW, &calls),
+        writer.details(CALLS, NOW, &[&reports[..], &calls].concat()),
+    ];
+    for bytes in wrong {
+        assert_eq!(read(&bytes, CALLS, &Keys::NONE), Err(Unreadable::Skip(Skipped::Damaged)));
+    }
 }
 
 #[test]

@@ -132,3 +132,22 @@ fn an_erasure_outside_an_environments_scope_is_rejected() {
     assert_eq!(read_erasures(&content), None);
     assert_eq!(read_erasures(&content[1..]), None);
 }
+
+#[test]
+fn a_call_with_an_id_or_a_context_round_trips_and_a_truncated_or_invalid_one_is_rejected() {
+    let at = &Timestamp::from_secs(1_800_000_000).millis().to_be_bytes()[2..];
+    let contact = &pairs()[1].1.code().to_be_bytes()[1..];
+    // Environment, contact, number, time, agent and id; outcome, time and context.
+    let key = [&[0xFF, 0xFF, 0xFF], contact, &[0, 0, 5], at, &[0, 0, 1], b"a"].concat();
+    let value = [&[5][..], at, b"{}"].concat();
+    let expected = CallKey::from_bytes(&key).zip(CallValue::from_bytes(&value)).expect("a call");
+    let mut content = Vec::new();
+    write_known((&key, &value), &mut content);
+    assert_eq!(read_known(&content), Some(vec![expected.clone()]));
+    assert_eq!(read_known(&content.repeat(2)), Some(vec![expected.clone(), expected]));
+    for len in 1..content.len() {
+        assert_eq!(read_known(&content[..len]), None, "{len} bytes");
+    }
+    content[1] = 0;
+    assert_eq!(read_known(&content), None, "no environment");
+}

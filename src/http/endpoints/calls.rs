@@ -115,7 +115,7 @@ pub(in crate::http) enum CallReport {
                                       limit of contacts, or of contexts; `CALL_ID_REUSED`: the call with this id has another \
                                       agent, number or contact"),
         (status = 422, description = "`INVALID_AGENT_DIRECTION`: the agent is not outbound"),
-        (status = 501, description = "`NOT_STORED`: the service keeps no ids and contexts; `NOT_SHARED`: nor does its fleet"),
+        (status = 501, description = "`NOT_STORED`: the service keeps no ids and contexts"),
         (status = 503, description = "`HISTORY_FULL`: the history accepts no new contact of any environment"),
     ),
     security(("environment" = []), ("gateway" = [])),

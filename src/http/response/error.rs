@@ -397,11 +397,8 @@ impl From<ServiceError> for Refusal {
             }
             ServiceError::ContextsFull(full) => Self::new(StatusCode::CONFLICT, "QUOTA_EXCEEDED", full.to_string()),
             ServiceError::CallsNotKept => Self::no_calls(),
-            ServiceError::CallsNotShared => {
-                let message =
-                    "The nodes of a fleet do not share call ids and contexts yet: report the call without them";
-                Self::new(StatusCode::NOT_IMPLEMENTED, "NOT_SHARED", message)
-            }
+            // No request records calls under another number.
+            ServiceError::NotMovable => Self::new(StatusCode::NOT_IMPLEMENTED, "NOT_MOVABLE", error.to_string()),
             ServiceError::Stalled => {
                 let message = "The store does not respond and too many changes wait for it, so the request changed nothing: \
                                retry later";

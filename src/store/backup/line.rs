@@ -121,7 +121,8 @@ impl ExportedKnown {
             context,
         };
         // An import must give the same record again.
-        let leads_back = known.read(plan).is_some_and(|(read, _)| read == *key);
+        let leads_back =
+            known.read(plan).is_some_and(|(read, _)| CallKey { is_counted: key.is_counted, ..read } == *key);
         leads_back.then_some(known)
     }
 
@@ -140,7 +141,8 @@ impl ExportedKnown {
             (None, None) => None,
             _ => return None,
         };
-        let key = CallKey { environment, contact, number: number.into(), at: at.clamped(), agent, id };
+        let key =
+            CallKey { environment, contact, number: number.into(), at: at.clamped(), agent, id, is_counted: false };
         Some((key, CallValue { outcome, context }))
     }
 }

@@ -5,7 +5,7 @@ use crate::event::Call;
 use crate::history::Register;
 use crate::plan::Plan;
 use crate::slot::Scope;
-use crate::store::calls::{id_key, id_value};
+use crate::store::calls::{CallKey, CallValue, Place, id_key};
 use crate::store::fjall::store::FjallStore;
 use crate::store::records::hex::{hex, unhex};
 use crate::store::records::pseudonym::PseudonymKey;
@@ -53,6 +53,7 @@ pub fn restore(path: impl AsRef<Path>, mut source: impl BufRead) -> Result<Expor
         plan: Plan::new(),
         batch: Batch { pseudonyms: Pseudonyms { keys: foreign_keys, erasures: Vec::new() }, ..Batch::default() },
         erasures: Vec::new(),
+        last_known: None,
         restored: Exported::default(),
     };
     let restored = restoring.read(&mut reading, &mut source);
@@ -97,6 +98,8 @@ struct Restoring {
     batch: Batch,
     /// The keys and registers of erasures that wait to be written.
     erasures: Vec<(Vec<u8>, Register)>,
+    /// The last call with an id or a context.
+    last_known: Option<(CallKey, CallValue)>,
     restored: Exported,
 }
 
@@ -168,12 +171,17 @@ impl Restoring {
     }
 
     fn known(&mut self, known: &ExportedKnown) -> Option<()> {
-        let (key, value) = known.read(&self.plan)?;
+        let (key, mut value) = known.read(&self.plan)?;
+        // A node of a fleet has two records of a call that counts only since a later report. Their lines follow each other.
+        if let Some((_, earlier)) = self.last_known.take().filter(|(last, _)| *last == key) {
+            value.merge(earlier);
+        }
         if let Some(id) = &key.id {
             // Lines of one pair are in the order of their times, so the latest time of an id is the one that stays.
-            self.batch.calls.ids.push((id_key(key.environment, id), Some(id_value(&key))));
+            self.batch.calls.ids.push((id_key(key.environment, id), Place::write_all(vec![Place::of(&key)])));
         }
         self.batch.calls.calls.push((key.to_bytes(), Some(value.to_bytes())));
+        self.last_known = Some((key, value));
         Some(())
     }
 

@@ -15,7 +15,7 @@ type See<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>;
 const DEPTH: u32 = 10;
 
 /// The significant bytes of a key: the longest key of the salvaged keyspaces.
-const KEY: usize = 150;
+const KEY: usize = 151;
 type Key = [u8; KEY];
 
 /// Passes each record to `see`, in the order of the keys, and fails at the first damage. With `salvage`, it skips

@@ -4,11 +4,12 @@ use super::keyspaces::Keyspaces;
 use super::shared::FjallReader;
 use crate::number::E164;
 use crate::slot::EnvironmentSlot;
-use crate::store::calls::{CallKey, CallValue, contact_of, environment_of, read_id, time_of_call, time_of_id};
-use crate::store::{CallChanges, StoreError, StoredCalls};
+use crate::store::calls::{CallKey, CallValue, Place, contact_of, environment_of, time_of_call, time_of_id};
+use crate::store::{CallChanges, KeyValue, StoreError, StoredCalls};
 use crate::time::Timestamp;
 use fjall::{OwnedWriteBatch, Readable};
 use std::collections::HashMap;
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 /// The size of the calls of each environment.
@@ -133,7 +134,7 @@ pub(in crate::store) fn check(keyspaces: &Keyspaces) -> Result<u64, StoreError> 
     }
     for item in keyspaces.call_ids.iter() {
         let value = item.value().map_err(|error| keyspaces.failed(error))?;
-        read_id(&value).ok_or_else(|| keyspaces.damaged("an invalid id of a call"))?;
+        Place::read_all(&value).ok_or_else(|| keyspaces.damaged("an invalid id of a call"))?;
     }
     Ok(calls)
 }
@@ -158,6 +159,23 @@ impl StoredCalls for FjallReader {
 
     fn bytes(&self, environment: EnvironmentSlot) -> u64 {
         self.store().map_or(0, |store| store.call_sizes.of(environment))
+    }
+
+    fn page(&self, after: &[u8], bytes: usize) -> Result<Vec<KeyValue>, StoreError> {
+        let store = self.store()?;
+        // The iterator reads one state to its end. A purge could not remove what that state has.
+        let _no_purge = store.purging.read().unwrap_or_else(PoisonError::into_inner);
+        let (mut entries, mut len) = (Vec::new(), 0);
+        let range = (Bound::Excluded(after), Bound::Unbounded);
+        for item in store.keyspaces.contexts.range::<&[u8], _>(range) {
+            let (key, value) = item.into_inner().map_err(|error| store.keyspaces.failed(error))?;
+            len += key.len() + value.len();
+            entries.push((key.to_vec(), value.to_vec()));
+            if len >= bytes {
+                break;
+            }
+        }
+        Ok(entries)
     }
 
     fn contacts(&self, see: &mut dyn FnMut(EnvironmentSlot, E164)) -> Result<(), StoreError> {

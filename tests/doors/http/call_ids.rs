@@ -280,7 +280,7 @@ async fn hanging_disk_delays_no_other_tenant_and_no_explanation() {
 }
 
 #[tokio::test]
-async fn service_without_data_or_in_a_fleet_says_so() {
+async fn service_without_data_says_so() {
     let server = Server::start();
     let client = server.tenant();
     let desk = Desk::set_up(&client).await;
@@ -288,15 +288,19 @@ async fn service_without_data_or_in_a_fleet_says_so() {
     report(&client, json!({"call_id": "a", "status": "busy"})).await.is(501, "NOT_STORED");
     client.get("/calls/a").await.is(501, "NOT_STORED");
     assert_eq!(client.get(&format!("/contacts/{CONTACT}")).await.data()["known_calls"], json!([]));
+}
 
+#[tokio::test]
+async fn node_of_a_fleet_accepts_ids_and_contexts() {
     let store = LastingStore::new([7; 32]);
     let server = Server::start_on(store.clone());
     let desk = Desk::set_up(&server.tenant()).await;
     let service = Service::builder(store).sequencer(Arc::new(CutOff)).start().expect("it starts");
     let server = server.restarted_on(service);
-    for body in [detailed(&desk, "a", json!({})), json!({"call_id": "a", "status": "busy"})] {
-        report(&server.tenant(), body).await.is(501, "NOT_SHARED");
-    }
-    assert_eq!(server.tenant().get(ROUTE).await.data()["reason"], "NO_HISTORY");
-    assert_eq!(report(&server.tenant(), desk.call("busy")).await.status, 202);
+    let client = server.tenant();
+    report(&client, json!({"call_id": "a", "status": "busy"})).await.is(404, "CALL_NOT_FOUND");
+    assert_eq!(report(&client, detailed(&desk, "a", json!({"n": 1}))).await.status, 202);
+    assert_eq!(report(&client, json!({"call_id": "a", "status": "busy"})).await.status, 202);
+    let call = client.get(ROUTE).await.data()["call"].clone();
+    assert_eq!((&call["call_id"], &call["status"], &call["context"]), (&json!("a"), &json!("busy"), &json!({"n": 1})));
 }

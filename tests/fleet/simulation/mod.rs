@@ -6,6 +6,7 @@
 //! its story.
 
 mod announced;
+mod details;
 mod full;
 mod hidden;
 mod intruder;
@@ -90,10 +91,12 @@ fn after_faults_all_nodes_hold_exactly_what_was_acknowledged() {
     let Counts { calls, erasures, configurations, superseded, refused_away, unknown_outcomes, .. } = counts;
     let Counts { restarts, power_failures, partitions, rollbacks, recreations, truncations, joins, .. } = counts;
     let Counts { strays, forgeries, newer, deletions, purges, full, clock_jumps, confirmed, uncounted, .. } = counts;
+    let Counts { details, updates, reused, shared_ids, .. } = counts;
     let happened = [calls, erasures, configurations, confirmed, superseded, refused_away, unknown_outcomes, uncounted];
     let befell = [restarts, power_failures, partitions, rollbacks, recreations, truncations, joins];
     let intruded = [strays, forgeries, newer, deletions, purges, full, clock_jumps];
-    assert!(happened.iter().chain(&befell).chain(&intruded).all(|count| *count > 0), "{counts:?}");
+    let named = [details, updates, reused, shared_ids];
+    assert!(happened.iter().chain(&befell).chain(&intruded).chain(&named).all(|count| *count > 0), "{counts:?}");
 }
 
 #[test]
@@ -123,6 +126,8 @@ fn each_planted_bug_is_found() {
         (Bug::Node(Planted::IgnoresNeed), 0),
         (Bug::Node(Planted::TrustsClocks), 400),
         (Bug::Node(Planted::IgnoresFull), 0),
+        (Bug::Node(Planted::NoDetailsAgain), 0),
+        (Bug::Node(Planted::DatesAnew), 0),
     ];
     let is_left_out =
         |bug: &Bug| std::env::var("DIALBACK_FLEET_BUG").is_ok_and(|name| !format!("{bug:?}").contains(&name));

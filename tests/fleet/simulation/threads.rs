@@ -7,8 +7,9 @@ use dialback::metrics::FleetState;
 use dialback::store::FjallStore;
 use dialback::testing::universe::START;
 use dialback::{
-    AgentId, Applied, Call, Caller, Change, Clock, CountsFrom, DialPlan, Direction, E164, Engine, EnvironmentId,
-    Erasure, Event, Lookback, NumberId, Outcome, Reason, Service, ServiceError, Timestamp,
+    AgentId, Applied, Call, CallId, Caller, Change, Clock, Context, CountsFrom, Details, DialPlan, Direction, E164,
+    Engine, EnvironmentId, Erasure, Event, Lookback, NumberId, Outcome, Reason, Service, ServiceError, Timestamp,
+    Update,
 };
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -343,4 +344,116 @@ fn a_node_that_stops_logs_the_reason_once() {
     let stopped: Vec<_> = lines.iter().filter(|line| line.contains("this node has stopped")).collect();
     assert_eq!(stopped.len(), 1, "{lines:?}");
     assert!(stopped[0].contains("configuration 1"), "{stopped:?}");
+}
+
+fn report(index: u64, name: &str, text: &str) -> Event {
+    let Event::Call(call) = call(index) else { unreachable!("it is one") };
+    let context = (!text.is_empty()).then(|| Context::new(text).expect("an object"));
+    Event::reported(call, Details { id: CallId::new(name), context })
+}
+
+fn update(name: &str, outcome: Outcome) -> Event {
+    let id = CallId::new(name).expect("an id");
+    Event::Update(Box::new(Update { environment: TENANT, id, from: None, outcome, context: None }))
+}
+
+/// Returns the context of the call with this id, or of the call behind the decision about a contact.
+fn context_of(place: &Place, name: &str) -> Option<String> {
+    let found = place.service.known_call(TENANT, &CallId::new(name).expect("an id")).expect("readable");
+    found.map(|call| call.context.map_or(String::new(), |context| context.as_str().to_owned()))
+}
+
+fn context_behind(place: &Place, index: u64) -> Option<String> {
+    let plan = place.service.plan();
+    let call = place.service.resolve(ours(), Caller::Number(contact(index)), START).call?;
+    let behind = place.service.call_behind(&plan, ours(), contact(index), &call).expect("readable")?;
+    behind.context.map(|context| context.as_str().to_owned())
+}
+
+#[test]
+fn ids_and_contexts_reach_other_nodes_and_survive_restarts() {
+    let server = SimServer::new(Random::new(1, 1), 2);
+    server.heal();
+    // A message holds three of the longest contexts.
+    server.limit(16 << 10);
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let first = start(&server, 0, &path("first"), |_| {});
+    configure(&first);
+    let second = start(&server, 1, &path("second"), |_| {});
+    until("the second node follows", || follows(&second) && second.service.plan().generation() == 1);
+    let longest = |index: u64| format!("{{\"n\":\"{}\"}}", index.to_string().repeat((Context::MAX - 8) / 4));
+    let reports = (1000..1100).map(|index| report(index, &format!("call-{index}"), &longest(index)));
+    let did = first.service.record(reports.collect()).expect("it is durable");
+    assert!(did.iter().all(|did| *did == Ok(Applied::Recorded)));
+    until("all calls arrive", || second.service.history().len() == 100);
+    for index in 1000..1100 {
+        assert_eq!(context_behind(&second, index), Some(longest(index)));
+    }
+    assert_eq!(second.service.record(vec![update("call-1000", Outcome::Voicemail)]), Ok(vec![Ok(Applied::Recorded)]));
+    let erasure = Erasure { environment: TENANT, contact: contact(1001), until: START, is_ahead: false };
+    second.service.record(vec![Event::Erasure(erasure)]).expect("it is durable");
+    let outcome = |place: &Place| {
+        place.service.resolve(ours(), Caller::Number(contact(1000)), START).call.expect("a call").outcome
+    };
+    until("the update arrives", || outcome(&first) == Outcome::Voicemail);
+    until("the erasure arrives", || context_of(&first, "call-1001").is_none());
+    drop((first, second));
+    for name in ["first", "second"] {
+        let place = start(&server, 0, &path(name), |_| {});
+        assert_eq!(context_behind(&place, 1000), Some(longest(1000)));
+        assert_eq!((context_of(&place, "call-1001"), context_of(&place, "call-1099")), (None, Some(longest(1099))));
+    }
+}
+
+#[test]
+fn a_new_node_loads_ids_and_contexts_from_a_snapshot() {
+    let server = SimServer::new(Random::new(1, 1), 3);
+    server.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let first = start(&server, 0, &path("first"), |settings| settings.snapshot_every = Duration::ZERO);
+    configure(&first);
+    // More than one section.
+    let text = |index: u64| format!("{{\"n\":\"{}\"}}", index.to_string().repeat(500));
+    let reports = (1000..2000).map(|index| report(index, &format!("call-{index}"), &text(index)));
+    first.service.record(reports.collect()).expect("it is durable");
+    let erasure = Erasure { environment: TENANT, contact: contact(1007), until: START, is_ahead: false };
+    first.service.record(vec![Event::Erasure(erasure)]).expect("it is durable");
+    let fleet_state = first.service.fleet_state().expect("it has an outbox");
+    until("the calls are published", || fleet_state.outbox(0, 1).expect("readable").is_empty());
+    let last = server.last();
+    until("the stream no longer holds the calls", || server.first() > last);
+    drop(first);
+    let second = start(&server, 1, &path("second"), |_| {});
+    until("the node is ready", || second.node.link().metrics().state() == FleetState::Following);
+    for index in (1000..2000).filter(|index| *index != 1007) {
+        assert_eq!(context_of(&second, &format!("call-{index}")), Some(text(index)));
+        assert_eq!(context_behind(&second, index), Some(text(index)));
+    }
+    assert_eq!(second.service.record(vec![report(1007, "call-1007", "{}")]), Ok(vec![Ok(Applied::Ignored)]));
+    // A node whose share has none of these calls.
+    let share = Share::of((0..Settings::PARTITIONS).filter(|it| *it != partition_of(ours(), Settings::PARTITIONS)));
+    let third = start(&server, 2, &path("third"), |settings| settings.share = share);
+    until("the node with a share is ready", || third.node.link().metrics().state() == FleetState::Following);
+    assert_eq!(context_of(&third, "call-1000"), None);
+}
+
+/// Calls that the store keeps are published again after a loss, also those that the history does not hold.
+#[test]
+fn ids_and_contexts_are_published_again_after_the_stream_was_created_anew() {
+    let server = SimServer::new(Random::new(1, 1), 2);
+    server.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let first = start(&server, 0, &path("first"), |_| {});
+    configure(&first);
+    first.service.record(vec![report(1, "one", "{\"n\":1}"), report(2, "two", "")]).expect("it is durable");
+    until("all is published", || follows(&first));
+    server.recreate();
+    let second = start(&server, 1, &path("second"), |_| {});
+    until("the second node has both", || {
+        (context_of(&second, "one"), context_of(&second, "two")) == (Some("{\"n\":1}".into()), Some(String::new()))
+    });
+    until("the second node routes by the call", || context_behind(&second, 1).as_deref() == Some("{\"n\":1}"));
 }

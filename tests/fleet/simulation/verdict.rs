@@ -2,8 +2,8 @@
 
 #![allow(unreachable_pub)]
 
-use super::wishes;
 use super::world::{Counts, Node, PARTITIONS, World};
+use super::{details, wishes};
 use dialback::fleet::{Share, partition_of};
 use dialback::history::LastCall;
 use dialback::metrics::FleetState;
@@ -56,6 +56,7 @@ pub fn judge(world: &mut World) -> Result<(), String> {
     rest(world)?;
     upkeep(world)?;
     rest(world)?;
+    world.counts.shared_ids += details::shared_ids(world);
     compare(world, "in the end")?;
     if has_lost_nothing {
         wishes::check(&world.acknowledged.answers, &world.nodes[0].store.configurations())?;
@@ -193,6 +194,7 @@ fn compare(world: &World, when: &str) -> Result<(), String> {
             return Err(format!("{node} {when}: missing {missing:?}, instead {invented:?}"));
         }
     }
+    details::check(world, when)?;
     // Acknowledged configurations exist, unless the stream lost one while its node was cut off. A node that has it has
     // then reported a conflict.
     for (sequence, environment, changes) in &world.acknowledged.configurations {

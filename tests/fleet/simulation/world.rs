@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub)]
 
+use super::details::{Acknowledged as Detailed, Reports};
 use super::intruder::Intruder;
 use super::stream::SimServer;
 use super::wishes::{Answer, Wishes};
@@ -27,6 +28,8 @@ const SMALL: usize = 720;
 /// A small limit on the size of the stream: more than a node has to publish again, and less than what all publish between
 /// two snapshots.
 const FEW: usize = 6_000;
+/// The same if the nodes publish ids and contexts, too.
+const MANY: usize = 3 * FEW;
 const MINUTE: u64 = 60_000;
 const YEAR: u64 = 365 * 24 * 60 * MINUTE;
 
@@ -54,8 +57,8 @@ pub struct World {
     pub acknowledged: Acknowledged,
     /// The configurations of the nodes that had stopped, before their disks were replaced.
     pub given_up: Vec<Configuration>,
-    agents: Vec<(EnvironmentId, AgentId)>,
-    numbers: Vec<(EnvironmentId, E164)>,
+    pub agents: Vec<(EnvironmentId, AgentId)>,
+    pub numbers: Vec<(EnvironmentId, E164)>,
     made: u128,
     pub story: Vec<String>,
     rolls_back: bool,
@@ -68,6 +71,8 @@ pub struct World {
     intruder: Option<Intruder>,
     /// Requests that may change nothing, if there are some.
     wishes: Option<Wishes>,
+    /// Reports with ids and contexts, if there are some.
+    reports: Option<Reports>,
     /// The keys of the nodes.
     pub keys: Keys,
     pub counts: Counts,
@@ -82,6 +87,8 @@ pub struct Acknowledged {
     pub configurations: Vec<(u64, EnvironmentId, Vec<Change>)>,
     /// The answers to changes of the configuration.
     pub answers: Vec<Answer>,
+    /// The reports with an id or a context.
+    pub details: Vec<Detailed>,
 }
 
 /// How often each kind of thing happened, so that a run shows that it did.
@@ -113,6 +120,14 @@ pub struct Counts {
     /// Publications that a full stream rejected.
     pub full: u64,
     pub clock_jumps: u64,
+    /// Reports with an id or a context, by all fields of the call.
+    pub details: u64,
+    /// Reports by an id alone.
+    pub updates: u64,
+    /// Reports that were rejected because their id belongs to another call.
+    pub reused: u64,
+    /// Ids that two nodes accepted for different calls.
+    pub shared_ids: u64,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -140,6 +155,10 @@ impl std::ops::AddAssign for Counts {
         self.uncounted += other.uncounted;
         self.full += other.full;
         self.clock_jumps += other.clock_jumps;
+        self.details += other.details;
+        self.updates += other.updates;
+        self.reused += other.reused;
+        self.shared_ids += other.shared_ids;
     }
 }
 
@@ -190,6 +209,9 @@ impl World {
             server.limit(SMALL);
         }
         let now = Arc::new(AtomicU64::new(START.millis()));
+        // The seeds that find other planted bugs stay the same without ids and contexts.
+        let is_of_details = matches!(bug, Some(Bug::Node(Planted::NoDetailsAgain | Planted::DatesAnew)));
+        let has_details = bug.is_none() && seed % 3 != 1 || is_of_details;
         let mut world = Self {
             server,
             nodes: Vec::new(),
@@ -199,6 +221,7 @@ impl World {
             has_wrong_clocks: random.is_one_in(3),
             intruder: Intruder::of(&mut random, &keys),
             wishes: Wishes::of(seed),
+            reports: has_details.then(|| Reports::new(seed)),
             keys,
             random,
             now,
@@ -213,7 +236,7 @@ impl World {
         };
         // A stream that an intruder fills needs an operator, who purges it.
         if seed % 5 == 3 && world.intruder.is_none() {
-            world.server.hold_at_most(FEW);
+            world.server.hold_at_most(if has_details { MANY } else { FEW });
         }
         for node in 0..count {
             let key = [u8::try_from(node).expect("few"); 32];
@@ -338,6 +361,9 @@ impl World {
         self.operate();
         if let Some(wishes) = self.wishes.take() {
             self.wishes = Some(wishes.act(self));
+        }
+        if let Some(reports) = self.reports.take() {
+            self.reports = Some(reports.act(self));
         }
         let node = self.random.below(self.nodes.len());
         if self.nodes[node].running.is_none() {
@@ -485,7 +511,7 @@ impl World {
         Arc::clone(&self.nodes[node].running.as_ref().expect("it runs").service)
     }
 
-    fn record(&mut self, node: usize, event: Event) {
+    pub fn record(&mut self, node: usize, event: Event) {
         let (done, answer) = mpsc::channel();
         self.service(node)
             .submit(vec![event.clone()], move |recording| done.send(recording).expect("the receiver waits"));

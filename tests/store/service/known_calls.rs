@@ -3,7 +3,7 @@
 use super::*;
 use crate::support::disk_search::DiskSearch;
 use dialback::history::Register;
-use dialback::service::{Consumed, CutOff, KnownCall};
+use dialback::service::{Consumed, KnownCall};
 use dialback::slot::{EnvironmentSlot, Scope};
 use dialback::store::{Durability, StoredCalls, StoredFleetState, restore};
 use dialback::testing::lasting::LastingStore;
@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(super) const HOUR: u64 = 3_600_000;
 
-fn id(text: &str) -> CallId {
+pub(super) fn id(text: &str) -> CallId {
     CallId::new(text).expect("an id")
 }
 
-fn context(text: &str) -> Context {
+pub(super) fn context(text: &str) -> Context {
     Context::new(text).expect("an object")
 }
 
@@ -66,7 +66,7 @@ pub(super) fn known(service: &Service, name: &str) -> Option<KnownCall> {
     service.known_call(Tenant(0).id(), &id(name)).expect("readable")
 }
 
-fn text_of(call: &KnownCall) -> &str {
+pub(super) fn text_of(call: &KnownCall) -> &str {
     call.context.as_ref().map_or("", Context::as_str)
 }
 
@@ -673,20 +673,11 @@ fn erasure_removes_records_that_cannot_be_decoded_and_others_do_not_suffer_from_
 }
 
 #[test]
-fn service_that_keeps_no_calls_or_belongs_to_a_fleet_refuses_ids_and_contexts() {
+fn service_that_keeps_no_calls_refuses_ids_and_contexts() {
     let service = start(dialback::store::MemoryStore);
     configure(&service, changes()).expect("it is valid");
     for event in [report(ago(HOUR), Outcome::Busy, "a", ""), update("a", Outcome::Busy, "")] {
         assert_eq!(record(&service, event), Err(ServiceError::CallsNotKept));
     }
     assert_eq!(service.known_call(Tenant(0).id(), &id("a")), Err(ServiceError::CallsNotKept));
-    let store = LastingStore::new([7; 32]);
-    let alone = start(store.clone());
-    configure(&alone, changes()).expect("it is valid");
-    drop(alone);
-    let service = Service::builder(store).sequencer(Arc::new(CutOff)).start().expect("it fits");
-    for event in [report(ago(HOUR), Outcome::Busy, "a", "{}"), update("a", Outcome::Busy, "")] {
-        assert_eq!(record(&service, event), Err(ServiceError::CallsNotShared));
-    }
-    assert_eq!(ask_first(&service).reason, Reason::NoHistory, "nothing of it is recorded");
 }

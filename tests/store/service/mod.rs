@@ -19,6 +19,7 @@ mod ordering;
 mod purges;
 mod records;
 mod retention;
+mod shared_calls;
 mod shares;
 
 use dialback::history::Full;
