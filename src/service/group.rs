@@ -458,9 +458,14 @@ impl<'a> Group<'a> {
         else {
             return Logged::Did(Applied::Ignored);
         };
+        let erasure = erased.and_then(|(environment, stored)| self.held(environment, call.to).max(stored));
+        let erased_until = erasure.and_then(|erasure| match erasure.read() {
+            LastCall::Erased { until, .. } => Some(until),
+            LastCall::Placed { .. } => None,
+        });
         let changed = {
             let _call = self.commits.call_store();
-            self.calls.prepare_joined((environment, number.into(), agent), joined)
+            self.calls.prepare_joined((environment, number.into(), agent), joined, erased_until)
         };
         let changed = match changed {
             Ok(changed) if self.calls.is_kept() => changed,

@@ -166,6 +166,7 @@ impl PendingCalls {
         &self,
         (environment, number, agent): (EnvironmentSlot, Scope, AgentSlot),
         joined: &Joined,
+        erased_until: Option<Timestamp>,
     ) -> Result<Changed, StoreError> {
         let Joined { call, id, context, counted } = joined;
         let is_counted = *counted != Counted::No;
@@ -174,7 +175,9 @@ impl PendingCalls {
         let stored = self.entries(&pair_prefix(environment, contact, number))?;
         let before = Records::read(&stored);
         let mut after = before.clone();
-        after.share(key, CallValue { outcome: call.outcome, context: context.clone() });
+        let value = CallValue { outcome: call.outcome, context: context.clone() };
+        let erased = erased_until.and_then(|until| value.erased(until));
+        after.share(key, erased.unwrap_or(value));
         self.difference(environment, &stored, &before, &after)
     }
 
@@ -198,7 +201,8 @@ impl PendingCalls {
         Ok((call, Details { id: Some(id.clone()), context: context.clone() }))
     }
 
-    /// Finds out what an erasure removes: each record of the contact up to this time, and each one that cannot be decoded.
+    /// Finds out what an erasure removes: each record of the contact up to this time, each one that cannot be decoded, and
+    /// each context that was reported up to this time. A later report of a call can have given it a later time.
     ///
     /// # Errors
     /// The records cannot be read.
@@ -213,7 +217,8 @@ impl PendingCalls {
         // Only keys are kept: the contexts of a contact that many numbers have called may take much memory.
         self.each(&contact_prefix(environment, contact), &mut |key, value| {
             let named = CallKey::from_bytes(key);
-            let is_valid = named.is_some() && CallValue::from_bytes(value).is_some();
+            let read = CallValue::from_bytes(value);
+            let is_valid = named.is_some() && read.is_some();
             let is_erased = !is_valid || time_of_call(key).is_none_or(|at| at <= until.clamped());
             // A record of which only the value cannot be decoded still names its id.
             let ids = if is_erased { &mut gone } else { &mut left };
@@ -221,6 +226,9 @@ impl PendingCalls {
             if is_erased {
                 freed += signed(key.len() + value.len());
                 calls.push((key.to_vec(), None));
+            } else if let Some(left) = read.and_then(|read| read.erased(until)).map(|left| left.to_bytes()) {
+                freed += signed(value.len()) - signed(left.len());
+                calls.push((key.to_vec(), Some(left)));
             }
         })?;
         let mut ids = Vec::new();

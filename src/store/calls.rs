@@ -240,6 +240,12 @@ impl CallValue {
         Some(Self { outcome, context })
     }
 
+    /// Returns this value without a context that was reported up to this time; `None` if it has no such context.
+    pub(crate) fn erased(&self, until: Timestamp) -> Option<Self> {
+        let is_erased = self.context.as_ref().is_some_and(|(at, _)| *at <= until.clamped());
+        is_erased.then_some(Self { outcome: self.outcome, context: None })
+    }
+
     /// Merges another value of the same key into this one.
     pub(crate) fn merge(&mut self, other: Self) {
         self.outcome = self.outcome.max(other.outcome);

@@ -139,6 +139,28 @@ fn erased_calls_of_another_node_are_dropped_whether_they_come_before_or_after_th
     }
 }
 
+/// A node that does not know of the erasure yet gets a report that dates the call later, and adds the context that it has.
+#[test]
+fn erased_context_does_not_come_back_with_a_later_time_of_its_call() {
+    for is_late in [false, true] {
+        let (service, store) = node();
+        let later = Joined {
+            context: Some((ago(4 * HOUR), context("{\"n\":1}"))),
+            ..joined(contact(1), ago(HOUR), "a", "", Counted::As(Outcome::Busy))
+        };
+        if !is_late {
+            consume(&service, vec![later.clone()]);
+        }
+        let _erased = record(&service, forget(contact(1), ago(2 * HOUR))).expect("erased");
+        if is_late {
+            consume(&service, vec![later]);
+        }
+        let found = known(&service, "a").expect("the call itself came later");
+        assert_eq!((found.context, found.context_at), (None, None));
+        assert!(entries(&store).iter().all(|(_, value)| value.len() == 1), "{is_late}");
+    }
+}
+
 /// The last call that counts keeps its context, and the newest calls have theirs.
 #[test]
 fn calls_that_do_not_count_push_out_no_call_that_counts() {
