@@ -60,7 +60,7 @@ use builder::Setup;
 pub use builder::{Builder, DEFAULT_MAX_CONTEXT_BYTES};
 pub use calls::KnownCall;
 #[cfg(feature = "fleet")]
-pub(crate) use calls::joined;
+pub(crate) use calls::{joined, joined_of_stored};
 pub use command::KeptWebhook;
 pub use error::{ContextsFull, ServiceError, ShareUsed};
 pub use feed::{FeedSettings, FeedWatch};

@@ -21,8 +21,7 @@ use super::snapshot::{BYTES, Head, RECORDS, Reader, Section, Writer, write_erasu
 use super::stream::{Position, StreamError};
 use crate::history::LastCall;
 use crate::plan::Plan;
-use crate::service::Service;
-use crate::store::calls::{CallKey, CallValue};
+use crate::service::{Service, joined_of_stored};
 use crate::store::{KeyValue, StoredFleetState};
 use crate::time::Timestamp;
 use std::io::{self, ErrorKind, Read};
@@ -540,16 +539,9 @@ fn produce_known(
     while let Some((last, _)) = some.last() {
         let last = last.clone();
         let mut content = Vec::new();
-        for (key, value) in &some {
-            let is_valid = CallValue::from_bytes(value).is_some();
-            let is_of_plan = |key: &CallKey| {
-                let has_number = plan.number_of_scope(key.number).is_some();
-                has_number && plan.agent_id(key.agent).is_some()
-            };
-            if is_valid && CallKey::from_bytes(key).is_some_and(|key| is_of_plan(&key)) {
-                write_known((key.as_slice(), value.as_slice()), &mut content);
-                known += 1;
-            }
+        for (key, value) in some.iter().filter(|record| joined_of_stored(plan, record).is_some()) {
+            write_known((key, value), &mut content);
+            known += 1;
         }
         if !send(b'D', content) {
             return Ok(());

@@ -9,9 +9,8 @@ use super::share::{partition, partition_of};
 use super::stream::{Position, StreamError, Subject};
 use crate::event::{Call, Event, wire};
 use crate::history::LastCall;
-use crate::service::{Service, joined};
+use crate::service::{Service, joined_of_stored};
 use crate::store::StoredFleetState;
-use crate::store::calls::{CallKey, CallValue};
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -277,11 +276,8 @@ impl Publisher {
             let Some((key, _)) = records.last() else { return Ok(true) };
             last.clone_from(key);
             let mut parcels = self.parcels();
-            for (key, value) in &records {
-                let read = CallKey::from_bytes(key).zip(CallValue::from_bytes(value));
-                if let Some(joined) = read.and_then(|(key, value)| joined(&plan, key, value)) {
-                    parcels.add(&Event::Joined(Box::new(joined)));
-                }
+            for joined in records.iter().filter_map(|record| joined_of_stored(&plan, record)) {
+                parcels.add(&Event::Joined(Box::new(joined)));
             }
             if !self.publish_again(parcels)? {
                 return Ok(false);

@@ -31,8 +31,8 @@ pub(super) struct Restored<'a> {
 }
 
 impl<'a> Restored<'a> {
-    /// Reads a snapshot up to its calls with an id or a context, and compares its configurations with the node's, before anything is changed. The inner
-    /// error says which configuration differs.
+    /// Reads a snapshot up to its calls with an id or a context, and compares its configurations with the node's, before
+    /// anything is changed. The inner error says which configuration differs.
     pub(super) fn read(
         mut reader: Reader<'a>,
         service: &Service,

@@ -176,7 +176,14 @@ impl CallReader {
     }
 }
 
-/// Returns a record for the other nodes of a fleet. `None` if it is invalid, or its number or its agent is not in the plan.
+/// Returns a stored record for the other nodes of a fleet. `None` if it is invalid, or its number or its agent is not in the
+/// plan.
+#[cfg(feature = "fleet")]
+pub(crate) fn joined_of_stored(plan: &Plan, (key, value): &KeyValue) -> Option<Joined> {
+    joined(plan, CallKey::from_bytes(key)?, CallValue::from_bytes(value)?)
+}
+
+/// Returns a record for the other nodes of a fleet. `None` if its number or its agent is not in the plan.
 #[cfg(feature = "fleet")]
 pub(crate) fn joined(plan: &Plan, key: CallKey, value: CallValue) -> Option<Joined> {
     let (environment, from) = plan.number_of_scope(key.number)?;

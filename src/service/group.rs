@@ -458,8 +458,7 @@ impl<'a> Group<'a> {
         else {
             return Logged::Did(Applied::Ignored);
         };
-        let erasure = erased.and_then(|(environment, stored)| self.held(environment, call.to).max(stored));
-        let erased_until = erasure.and_then(|erasure| match erasure.read() {
+        let erased_until = self.erasure_of(call, erased).and_then(|erasure| match erasure.read() {
             LastCall::Erased { until, .. } => Some(until),
             LastCall::Placed { .. } => None,
         });
@@ -491,12 +490,16 @@ impl<'a> Group<'a> {
         }
     }
 
+    /// Returns the erasure of the contact of a call, of the history and of what the store remembers.
+    fn erasure_of(&self, call: &Call, erased: Option<(Scope, Option<Register>)>) -> Option<Register> {
+        erased.and_then(|(environment, stored)| self.held(environment, call.to).max(stored))
+    }
+
     /// Returns the result of a call that writes nothing, because its agent is unknown or its contact was erased. A call
     /// that was reported at a moment is rejected if it may be newer than the erasure, so that the client does not take
     /// it for recorded.
     fn ignore_call(&self, call: &Call, erased: Option<(Scope, Option<Register>)>, now: Option<Timestamp>) -> Logged {
-        let erasure = erased.and_then(|(environment, stored)| self.held(environment, call.to).max(stored));
-        match (erasure.map(Register::read), now) {
+        match (self.erasure_of(call, erased).map(Register::read), now) {
             (Some(LastCall::Erased { until, is_ahead }), Some(now))
                 if (is_ahead || until > now) && self.plan.call_slots(call).is_some() =>
             {

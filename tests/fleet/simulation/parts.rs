@@ -37,6 +37,15 @@ impl Watched {
         place
     }
 
+    /// Starts a node that has published calls to 40,000 contacts.
+    fn start_with_calls(self: &Arc<Self>, path: &Path) -> Place {
+        let place = self.start(path, |_| {});
+        place.service.record(calls(0)).expect("it is durable");
+        until("the calls are published", || follows(&place));
+        self.parts();
+        place
+    }
+
     /// Calls this with the bytes of each further part.
     fn before(&self, hook: impl FnMut(usize) -> Result<(), StreamError> + Send + 'static) {
         *self.before.lock().expect("sound") = Box::new(hook);
@@ -136,10 +145,7 @@ fn idle_node_that_began_again_waits() {
 fn new_calls_do_not_wait_until_all_data_is_published_again() {
     let server = SimServer::new(Random::new(1, 1), 1);
     let (watched, directory) = (Watched::new(&server), tempfile::tempdir().expect("a directory"));
-    let place = watched.start(directory.path(), |_| {});
-    place.service.record(calls(0)).expect("it is durable");
-    until("the calls are published", || follows(&place));
-    watched.parts();
+    let place = watched.start_with_calls(directory.path());
     let (service, mut is_new) = (Arc::clone(&place.service), true);
     watched.before(move |bytes| {
         if bytes >= USUAL && std::mem::replace(&mut is_new, false) {
@@ -159,10 +165,7 @@ fn new_calls_do_not_wait_until_all_data_is_published_again() {
 fn stop_ends_the_publication_of_all_data() {
     let server = SimServer::new(Random::new(1, 1), 1);
     let (watched, directory) = (Watched::new(&server), tempfile::tempdir().expect("a directory"));
-    let place = watched.start(directory.path(), |_| {});
-    place.service.record(calls(0)).expect("it is durable");
-    until("the calls are published", || follows(&place));
-    watched.parts();
+    let place = watched.start_with_calls(directory.path());
     let (begun, begins) = mpsc::channel();
     watched.before(move |bytes| {
         if bytes >= USUAL {
