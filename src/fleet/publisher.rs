@@ -1,6 +1,7 @@
 //! Publishes the outbox to the stream.
 
 use super::StepError;
+use super::commit::commit;
 use super::elapsed::{elapsed, millis};
 use super::link::{Acked, Link};
 use super::message::{self, FRAME, NodeId, PSEUDONYM, PSEUDONYM_COUNT, PSEUDONYM_KEY};
@@ -9,7 +10,7 @@ use super::share::{partition, partition_of};
 use super::stream::{Position, StreamError, Subject};
 use crate::event::{Call, Event, wire};
 use crate::history::LastCall;
-use crate::service::{Service, joined_of_stored};
+use crate::service::{Consumed, Service, joined_of_stored};
 use crate::store::StoredFleetState;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
@@ -265,6 +266,9 @@ impl Publisher {
     }
 
     /// Publishes what the node knows of calls with an id or a context again. Returns whether to go on.
+    ///
+    /// What it has from before it belonged to the fleet becomes as if it had got it in the fleet: the calls that its history
+    /// holds are marked as counted, here and at the other nodes.
     fn republish_details(&mut self) -> Result<bool, StepError> {
         if self.link.settings.is_planted(Planted::NoDetailsAgain) {
             return Ok(true);
@@ -275,9 +279,15 @@ impl Publisher {
             let records = self.service.known_records(&last, AT_ONCE)?;
             let Some((key, _)) = records.last() else { return Ok(true) };
             last.clone_from(key);
+            let unmarked = self.service.unmarked(&records).into_iter().map(|joined| Event::Joined(Box::new(joined)));
+            let unmarked: Vec<_> = unmarked.collect();
             let mut parcels = self.parcels();
             for joined in records.iter().filter_map(|record| joined_of_stored(&plan, record)) {
                 parcels.add(&Event::Joined(Box::new(joined)));
+            }
+            unmarked.iter().for_each(|joined| parcels.add(joined));
+            if !unmarked.is_empty() {
+                commit(&self.service, Consumed { events: unmarked, ..Consumed::default() })?;
             }
             if !self.publish_again(parcels)? {
                 return Ok(false);

@@ -143,6 +143,28 @@ impl Service {
         self.calls.0.as_ref().map_or(Ok(Vec::new()), |stored| stored.page(after, bytes))
     }
 
+    /// Returns the records among these of calls that the history holds and that no record marks as counted, each as a counted
+    /// one. A single service does not mark records, and an export has no marks.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn unmarked(&self, stored: &[KeyValue]) -> Vec<Joined> {
+        let (plan, records) = (self.plan(), Records::read(stored));
+        let is_counted = |other: &CallKey| {
+            let is_same = |(key, _): &(CallKey, CallValue)| {
+                (key.environment, key.contact, key.number) == (other.environment, other.contact, other.number)
+                    && (key.at, key.agent) == (other.at, other.agent)
+            };
+            records.0.iter().any(|record| record.0.is_counted && is_same(record))
+        };
+        let is_held = |key: &CallKey| match self.history().get(key.number, key.contact).map(Register::read) {
+            Some(LastCall::Placed { at, source, .. }) => (at, source) == (key.at, key.agent),
+            Some(LastCall::Erased { .. }) | None => false,
+        };
+        let unmarked = records.0.iter().filter(|(key, _)| !key.is_counted && is_held(key) && !is_counted(key));
+        unmarked
+            .filter_map(|(key, value)| joined(&plan, CallKey { is_counted: true, ..key.clone() }, value.clone()))
+            .collect()
+    }
+
     fn stored_calls(&self) -> Result<&dyn StoredCalls, ServiceError> {
         self.calls.0.as_deref().ok_or(ServiceError::CallsNotKept)
     }

@@ -466,9 +466,9 @@ impl<'a> Group<'a> {
             let _call = self.commits.call_store();
             self.calls.prepare_joined((environment, number.into(), agent), joined, erased_until)
         };
-        let changed = match changed {
+        let (changed, is_news) = match changed {
             Ok(changed) if self.calls.is_kept() => changed,
-            Ok(_) => Changed::default(),
+            Ok(_) => (Changed::default(), false),
             Err(error) => return Logged::Refused(error.into()),
         };
         let write = match *counted {
@@ -478,7 +478,7 @@ impl<'a> Group<'a> {
         // The call comes as an event of its own, too. That one is refused if the history has no room.
         let raised = write.and_then(|write| Some((write, self.raise_call(write, environment, Origin::Stream).ok()?)));
         let is_changed = !changed.is_empty();
-        if is_changed || raised.is_some_and(|(_, raised)| raised == Raised::Higher) {
+        if is_changed && is_news || raised.is_some_and(|(_, raised)| raised == Raised::Higher) {
             self.feed_call(environment, call, id.as_ref(), None);
         }
         self.calls.note(changed);

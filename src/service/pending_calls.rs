@@ -157,8 +157,8 @@ impl PendingCalls {
         Ok(Prepared { call, counted, joined, changed })
     }
 
-    /// Finds out what a record of another node changes. Such a record is never refused, so that all nodes end with the
-    /// same ones.
+    /// Finds out what a record of another node changes, and whether it tells more of its call than that it counts. Such a
+    /// record is never refused, so that all nodes end with the same ones.
     ///
     /// # Errors
     /// The records cannot be read.
@@ -167,7 +167,7 @@ impl PendingCalls {
         (environment, number, agent): (EnvironmentSlot, Scope, AgentSlot),
         joined: &Joined,
         erased_until: Option<Timestamp>,
-    ) -> Result<Changed, StoreError> {
+    ) -> Result<(Changed, bool), StoreError> {
         let Joined { call, id, context, counted } = joined;
         let is_counted = *counted != Counted::No;
         let (contact, at, id) = (call.to, call.at.clamped(), id.clone());
@@ -177,8 +177,10 @@ impl PendingCalls {
         let mut after = before.clone();
         let value = CallValue { outcome: call.outcome, context: context.clone() };
         let erased = erased_until.and_then(|until| value.erased(until));
-        after.share(key, erased.unwrap_or(value));
-        self.difference(environment, &stored, &before, &after)
+        let value = erased.unwrap_or(value);
+        let is_known = before.0.iter().any(|(held, known)| held.named() == key.named() && *known == value);
+        after.share(key, value);
+        Ok((self.difference(environment, &stored, &before, &after)?, !is_known))
     }
 
     /// Returns the call that a report names by its id, and the details of the report.

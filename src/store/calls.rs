@@ -198,7 +198,7 @@ impl CallKey {
     }
 
     /// Returns the part of the key after the pair, without what says that the call counts.
-    fn named(&self) -> (Timestamp, AgentSlot, Option<&CallId>) {
+    pub(crate) fn named(&self) -> (Timestamp, AgentSlot, Option<&CallId>) {
         (self.at, self.agent, self.id.as_ref())
     }
 

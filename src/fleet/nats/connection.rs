@@ -26,6 +26,9 @@ const GRACE: Duration = Duration::from_millis(200);
 /// The longest message that a server accepts by default, in bytes.
 const DEFAULT_LARGEST: usize = 1 << 20;
 
+/// The shortest limit with which a call fits that has the longest id and the longest context, in bytes.
+const LEAST: usize = 8192;
+
 /// Room for the headers of a message, which count as a part of it.
 const HEADERS: usize = 256;
 
@@ -113,7 +116,14 @@ impl Connection {
             Some(why) => away(format_args!("no connection to the server: {why}")),
             None => away("no connection to the server"),
         })?;
-        up.map(|state| state.generation).map_err(|_| away("the client has stopped"))
+        let generation = up.map(|state| state.generation).map_err(|_| away("the client has stopped"))?;
+        // Otherwise a call with a long context could never be published, and the calls behind it would wait for it.
+        match self.client.server_info().max_payload {
+            0 | LEAST.. => Ok(generation),
+            few => Err(away(format_args!(
+                "the server accepts messages of up to {few} bytes, and a fleet needs {LEAST}: raise `max_payload`"
+            ))),
+        }
     }
 
     /// Returns the length of the longest message that the server accepts, without its headers.

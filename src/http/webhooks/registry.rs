@@ -352,6 +352,7 @@ impl Webhooks {
         };
         if self.edit(hook, disable.clone()).await.is_err() {
             // Not stored, or deleted meanwhile. Until a restart it is disabled in memory.
+            let _editing = self.editing.lock().await;
             if let Some(settings) = hook.settings() {
                 hook.set(Some(disable(&settings)));
             }

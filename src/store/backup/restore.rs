@@ -13,6 +13,7 @@ use crate::store::records::register::{pseudonym_key, register_value};
 use crate::store::{Batch, Durability, EventStore, Pseudonyms, StoreError};
 use fjall::PersistMode;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::path::Path;
 
@@ -53,6 +54,7 @@ pub fn restore(path: impl AsRef<Path>, mut source: impl BufRead) -> Result<Expor
         plan: Plan::new(),
         batch: Batch { pseudonyms: Pseudonyms { keys: foreign_keys, erasures: Vec::new() }, ..Batch::default() },
         erasures: Vec::new(),
+        ids: BTreeMap::new(),
         last_known: None,
         restored: Exported::default(),
     };
@@ -98,6 +100,8 @@ struct Restoring {
     batch: Batch,
     /// The keys and registers of erasures that wait to be written.
     erasures: Vec<(Vec<u8>, Register)>,
+    /// The ids of calls that wait to be written, and the places of their calls.
+    ids: BTreeMap<Vec<u8>, Vec<Place>>,
     /// The last call with an id or a context.
     last_known: Option<(CallKey, CallValue)>,
     restored: Exported,
@@ -177,12 +181,30 @@ impl Restoring {
             value.merge(earlier);
         }
         if let Some(id) = &key.id {
-            // Lines of one pair are in the order of their times, so the latest time of an id is the one that stays.
-            self.batch.calls.ids.push((id_key(key.environment, id), Place::write_all(vec![Place::of(&key)])));
+            self.ids.entry(id_key(key.environment, id)).or_default().push(Place::of(&key));
         }
         self.batch.calls.calls.push((key.to_bytes(), Some(value.to_bytes())));
         self.last_known = Some((key, value));
         Some(())
+    }
+
+    /// Returns the changes of the ids of calls that wait to be written. In a fleet, calls of several pairs can have one id.
+    fn take_ids(&mut self) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>, StoreError> {
+        let stored = self.store.calls();
+        let add = |(id, added): (Vec<u8>, Vec<Place>)| {
+            let mut places = stored
+                .as_ref()
+                .map_or(Ok(None), |stored| stored.id(&id))?
+                .and_then(|held| Place::read_all(&held))
+                .unwrap_or_default();
+            for place in added {
+                // Lines of one pair are in the order of their times, so the latest time of an id is the one that stays.
+                places.retain(|held| (held.contact, held.number) != (place.contact, place.number));
+                places.push(place);
+            }
+            Ok((id, Place::write_all(places)))
+        };
+        std::mem::take(&mut self.ids).into_iter().map(add).collect()
     }
 
     fn erasure(&mut self, erasure: &ExportedErasure) -> Option<()> {
@@ -193,6 +215,7 @@ impl Restoring {
     }
 
     fn write(&mut self) -> Result<(), StoreError> {
+        self.batch.calls.ids = self.take_ids()?;
         let batch = std::mem::take(&mut self.batch);
         if !batch.is_empty() {
             self.store.commit(&batch)?;

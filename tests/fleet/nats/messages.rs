@@ -2,12 +2,13 @@
 
 use super::nats::NatsServer;
 use super::{open, options};
-use crate::simulation::threads::{Place, call, configure, reason, start_over, until};
+use crate::simulation::threads::{Place, TENANT, call, configure, reason, start_over, until};
 use async_nats::jetstream;
-use dialback::Reason;
 use dialback::fleet::nats::NatsOptions;
 use dialback::fleet::{Keys, Settings};
 use dialback::metrics::{FleetState, Skipped};
+use dialback::{CallId, Context, Details, Event, Reason};
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +64,47 @@ fn batches_and_snapshots_are_split_to_what_a_server_of_16_kb_accepts() {
     let third = start(&server, &path("third"), with_key);
     until("the node is ready", || third.node.link().metrics().state() == FleetState::Following);
     assert_eq!(third.service.history().len(), 5000);
+}
+
+#[test]
+fn longest_report_waits_for_a_server_that_accepts_it() {
+    let mut server = NatsServer::start_with(&format!("{JETSTREAM}max_payload: 8192"));
+    let directory = tempfile::tempdir().expect("a directory");
+    let keys = Keys::read(&"5a".repeat(32), "small").expect("a key").encrypting(true);
+    let begin = |name: &str| start(&server, &directory.path().join(name), |settings| settings.keys = keys.clone());
+    let [first, second] = ["first", "second"].map(begin);
+    configure(&first);
+    until("the other node has the configuration", || second.service.plan().generation() == 1);
+
+    limit(&mut server, 8192, 8191);
+    until("the node says why it is away", || match first.node.link().metrics().state() {
+        FleetState::Away(why) => why.contains("8191") && why.contains("max_payload"),
+        _ => false,
+    });
+    let id = CallId::new(&"i".repeat(CallId::MAX)).expect("valid");
+    let context = format!("{{\"a\":\"{}\"}}", "x".repeat(Context::MAX - 8));
+    let context = Context::new(&context).expect("valid");
+    let Event::Call(shortest) = call(1) else { unreachable!("it is a call") };
+    let details = Details { id: Some(id.clone()), context: Some(context.clone()) };
+    let recorded = first.service.record(vec![Event::reported(shortest, details)]).expect("it is durable");
+    assert!(recorded[0].is_ok() && !outbox_is_empty(&first));
+
+    limit(&mut server, 8191, 8192);
+    until("the other node has the call", || {
+        let known = second.service.known_call(TENANT, &id).expect("readable");
+        known.is_some_and(|known| known.context.as_ref() == Some(&context))
+    });
+    until("the node has published all", || outbox_is_empty(&first));
+}
+
+/// Restarts the server with another limit.
+fn limit(server: &mut NatsServer, from: u32, to: u32) {
+    server.kill();
+    let path = server.store().with_file_name("server.conf");
+    let configuration = fs::read_to_string(&path).expect("a file");
+    fs::write(&path, configuration.replace(&format!("max_payload: {from}"), &format!("max_payload: {to}")))
+        .expect("written");
+    server.restart();
 }
 
 #[test]

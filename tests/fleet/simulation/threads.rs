@@ -77,6 +77,11 @@ fn contact(index: u64) -> E164 {
 
 pub(crate) fn configure(place: &Place) {
     until("the node follows the stream", || place.node.link().metrics().state() == FleetState::Following);
+    place.service.configure(TENANT, START, move |_| Ok(changes())).expect("ordered and in force");
+}
+
+/// Returns the changes that create the environment, its number and its agents.
+fn changes() -> Vec<Change> {
     let lookback = Lookback::default();
     let mut changes = vec![
         Change::EnvironmentSet { name: "acme".into(), dial_plan: DialPlan::NONE, lookback },
@@ -90,7 +95,7 @@ pub(crate) fn configure(place: &Place) {
         changes.push(Change::AgentPublished { id });
     }
     changes.push(Change::CallbackSet { id: callback, sources: vec![SOURCE], outcomes: None, lookback: None });
-    place.service.configure(TENANT, START, move |_| Ok(changes)).expect("ordered and in force");
+    changes
 }
 
 pub(crate) fn call(index: u64) -> Event {
@@ -456,4 +461,36 @@ fn ids_and_contexts_are_published_again_after_the_stream_was_created_anew() {
         (context_of(&second, "one"), context_of(&second, "two")) == (Some("{\"n\":1}".into()), Some(String::new()))
     });
     until("the second node routes by the call", || context_behind(&second, 1).as_deref() == Some("{\"n\":1}"));
+}
+
+/// The call that the history holds is known as long as calls are routed by it, also if it is from before the fleet.
+#[test]
+fn call_from_before_the_fleet_outlives_newer_calls_that_do_not_count() {
+    let server = SimServer::new(Random::new(1, 1), 2);
+    server.heal();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let alone = Service::builder(FjallStore::open(path("first")).expect("it opens"));
+    let alone = alone.engine(Engine::with_max_pairs(1000)).start().expect("it starts");
+    let answered = Change::CountsFromSet { from: CountsFrom::Answered };
+    alone.configure(TENANT, START, |_| Ok(changes())).expect("it is valid");
+    alone.record(vec![report(1, "old", "{\"n\":1}")]).expect("it is durable");
+    alone.configure(TENANT, START, |_| Ok(vec![answered])).expect("it is valid");
+    drop(alone);
+
+    let first = start(&server, 0, &path("first"), |_| {});
+    let second = start(&server, 1, &path("second"), |_| {});
+    until("the second node has the call", || follows(&first) && context_of(&second, "old").is_some());
+    for newer in 1..=4 {
+        let Event::Call(call) = call(1) else { unreachable!("it is one") };
+        let call = Call { at: START.plus_millis(newer), outcome: Outcome::Initiated, ..call };
+        let details = Details { id: CallId::new(&format!("new-{newer}")), context: None };
+        let did = first.service.record(vec![Event::reported(call, details)]);
+        assert_eq!(did, Ok(vec![Ok(Applied::Uncounted)]));
+    }
+    until("the second node has the newest call", || context_of(&second, "new-4").is_some());
+    for place in [&first, &second] {
+        assert_eq!(context_of(place, "old").as_deref(), Some("{\"n\":1}"));
+        assert_eq!(context_behind(place, 1).as_deref(), Some("{\"n\":1}"));
+    }
 }

@@ -1,11 +1,11 @@
 //! Calls with ids and contexts at a node of a fleet: what it accepts from its clients, and from other nodes.
 
 use super::known_calls::{
-    HOUR, ago, behind, call, contact, context, forget, id, known, record, report, report_to, text_of, update,
+    HOUR, ago, behind, call, contact, context, export, forget, id, known, record, report, report_to, text_of, update,
 };
 use super::*;
-use dialback::service::{Consumed, CutOff};
-use dialback::store::StoredCalls;
+use dialback::service::{Consumed, CutOff, FeedSettings};
+use dialback::store::{EventKinds, FeedQuery, StoredCalls, restore};
 use dialback::testing::lasting::LastingStore;
 use dialback::{Context, Counted, CountsFrom, E164, Joined, Timestamp};
 
@@ -186,4 +186,54 @@ fn reports_that_date_one_call_differently_push_out_no_other_call() {
     }
     let (calls, is_all) = service.known_calls(Tenant(0).id(), contact(1), 100).expect("readable");
     assert_eq!((calls.len(), is_all), (4, true));
+}
+
+/// A node's export has no marks. Its restored call is marked later, which is no news to anybody.
+#[test]
+fn mark_of_a_known_call_has_no_event() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let alone = open(directory.path());
+    configure(&alone, changes()).expect("it is valid");
+    assert_eq!(record(&alone, report(ago(HOUR), Outcome::Busy, "a", "{}")), Ok(Applied::Recorded));
+    drop(alone);
+    let store = FjallStore::open(directory.path()).expect("it opens");
+    let builder = Service::builder(store).sequencer(Arc::new(CutOff));
+    let service = builder.feed(FeedSettings::default()).start().expect("it starts");
+    let events = || {
+        let query = |environment| {
+            let kinds = EventKinds::ALL;
+            FeedQuery { environment, after: 0, kinds, limit: usize::MAX, max_bytes: usize::MAX }
+        };
+        service.events_of(Tenant(0).id(), query).expect("readable").expect("nothing is missed").events.len()
+    };
+    let before = events();
+    let mark = Joined { context: None, ..joined(contact(1), ago(HOUR), "a", "", Counted::As(Outcome::Busy)) };
+    let known_context = known(&service, "a").and_then(|call| Some((call.context_at?, call.context?)));
+    consume(&service, vec![Joined { context: known_context, ..mark.clone() }]);
+    assert_eq!(events(), before);
+    // What is new has one.
+    consume(&service, vec![Joined { id: dialback::CallId::new("b"), ..mark }]);
+    assert_eq!(events(), before + 1);
+}
+
+#[test]
+fn restored_id_has_all_its_calls() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (path, copy) = (directory.path().join("data"), directory.path().join("copy"));
+    let alone = open(&path);
+    configure(&alone, changes()).expect("it is valid");
+    drop(alone);
+    let node = |path: &Path| {
+        let store = FjallStore::open(path).expect("it opens");
+        Service::builder(store).sequencer(Arc::new(CutOff)).start().expect("it starts")
+    };
+    let service = node(&path);
+    let call = |of, hours| joined(contact(of), ago(hours * HOUR), "a", "{}", Counted::As(Outcome::Busy));
+    consume(&service, vec![call(1, 1), call(2, 2)]);
+    drop(service);
+    restore(&copy, &export(&path)[..]).expect("it is whole");
+    let service = node(&copy);
+    assert_eq!(known(&service, "a").map(|call| call.to), Some(contact(1)), "the later call has the id");
+    let _erased = record(&service, forget(contact(1), START)).expect("erased");
+    assert_eq!(known(&service, "a").map(|call| call.to), Some(contact(2)));
 }

@@ -1,7 +1,8 @@
 //! The addresses of names, from the system's resolver.
 //!
 //! A lookup occupies a thread for as long as a name server takes. The threads are few and serve nothing else, and an environment
-//! uses two of them at a time, so that names which do not resolve delay nobody else.
+//! uses two of them at a time, so that its names which do not resolve delay nobody else. If many environments have such names,
+//! new names wait. Known ones count for an hour meanwhile.
 
 use dialback::EnvironmentId;
 use std::collections::HashMap;
