@@ -285,7 +285,9 @@ impl Publisher {
             for joined in records.iter().filter_map(|record| joined_of_stored(&plan, record)) {
                 parcels.add(&Event::Joined(Box::new(joined)));
             }
-            unmarked.iter().for_each(|joined| parcels.add(joined));
+            for joined in &unmarked {
+                parcels.add(joined);
+            }
             if !unmarked.is_empty() {
                 commit(&self.service, Consumed { events: unmarked, ..Consumed::default() })?;
             }

@@ -188,23 +188,20 @@ impl Restoring {
         Some(())
     }
 
-    /// Returns the changes of the ids of calls that wait to be written. In a fleet, calls of several pairs can have one id.
-    fn take_ids(&mut self) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>, StoreError> {
+    /// Adds the ids that wait to the batch. In a fleet, calls of several pairs can have one id.
+    fn write_ids(&mut self) -> Result<(), StoreError> {
         let stored = self.store.calls();
-        let add = |(id, added): (Vec<u8>, Vec<Place>)| {
-            let mut places = stored
-                .as_ref()
-                .map_or(Ok(None), |stored| stored.id(&id))?
-                .and_then(|held| Place::read_all(&held))
-                .unwrap_or_default();
+        for (id, added) in std::mem::take(&mut self.ids) {
+            let held = stored.as_ref().map_or(Ok(None), |stored| stored.id(&id))?;
+            let mut places = held.and_then(|held| Place::read_all(&held)).unwrap_or_default();
             for place in added {
                 // Lines of one pair are in the order of their times, so the latest time of an id is the one that stays.
                 places.retain(|held| (held.contact, held.number) != (place.contact, place.number));
                 places.push(place);
             }
-            Ok((id, Place::write_all(places)))
-        };
-        std::mem::take(&mut self.ids).into_iter().map(add).collect()
+            self.batch.calls.ids.push((id, Place::write_all(places)));
+        }
+        Ok(())
     }
 
     fn erasure(&mut self, erasure: &ExportedErasure) -> Option<()> {
@@ -215,7 +212,7 @@ impl Restoring {
     }
 
     fn write(&mut self) -> Result<(), StoreError> {
-        self.batch.calls.ids = self.take_ids()?;
+        self.write_ids()?;
         let batch = std::mem::take(&mut self.batch);
         if !batch.is_empty() {
             self.store.commit(&batch)?;
