@@ -32,7 +32,7 @@ pub struct Reports {
 
 /// An acknowledged report with an id or a context.
 pub struct Acknowledged {
-    call: Call,
+    pub call: Call,
     id: Option<CallId>,
     has_context: bool,
 }

@@ -5,7 +5,7 @@
 use super::world::{Counts, Node, PARTITIONS, World};
 use super::{details, wishes};
 use dialback::fleet::{Share, partition_of};
-use dialback::history::LastCall;
+use dialback::history::{LastCall, Register};
 use dialback::metrics::FleetState;
 use dialback::slot::Scope;
 use dialback::{Call, Change, Configuration, E164, Engine, EnvironmentId, Event};
@@ -159,7 +159,8 @@ fn is_at_rest(world: &World, node: usize) -> bool {
 
 fn compare(world: &World, when: &str) -> Result<(), String> {
     let configurations = world.nodes[0].store.configurations();
-    let expected = expected(&configurations, world.acknowledged.events.iter());
+    let mut expected = expected(&configurations, world.acknowledged.events.iter());
+    uncover(world, &configurations, &mut expected);
     // Only a conflict can excuse missing or additional registers.
     let mut lost = if world.counts.conflicts == 0 { Registers::new() } else { of_lost(world, &configurations) };
     lost.retain(|pair, register| expected.get(pair).is_some_and(|expected| expected <= register));
@@ -210,6 +211,11 @@ fn compare(world: &World, when: &str) -> Result<(), String> {
 
 /// Returns the registers that the acknowledged events lead to, in any order.
 fn expected<'a>(configurations: &[Configuration], events: impl Iterator<Item = &'a Event>) -> Registers {
+    registers(told(configurations, events).history())
+}
+
+/// Returns an engine that was told these configurations and events.
+fn told<'a>(configurations: &[Configuration], events: impl Iterator<Item = &'a Event>) -> Engine {
     let engine = Engine::with_max_pairs(10_000);
     for configuration in configurations {
         let mut configuration = configuration.clone();
@@ -220,7 +226,7 @@ fn expected<'a>(configurations: &[Configuration], events: impl Iterator<Item = &
     for event in events {
         let _applied = engine.apply(event).expect("there is room");
     }
-    registers(engine.history())
+    engine
 }
 
 /// Returns the registers of calls that a lost configuration took along.
@@ -250,6 +256,29 @@ fn of_lost(world: &World, configurations: &[Configuration]) -> Registers {
         Some(Event::Call(Call { agent: agent?, ..*call }))
     });
     expected(configurations, counted.collect::<Vec<_>>().iter())
+}
+
+/// Expects the calls with an id or a context that a lost configuration has uncovered.
+///
+/// The history of their node held a newer call then, so they are not among what the histories got. The newer one was lost with
+/// its agent or its number. Which of several the nodes have is what the first node says: all of them must have the same.
+fn uncover(world: &World, configurations: &[Configuration], expected: &mut Registers) {
+    if world.counts.conflicts == 0 {
+        return;
+    }
+    let service = world.service(0);
+    let call_of = |register: Register| match register.read() {
+        LastCall::Placed { at, source, .. } => Some((at, source)),
+        LastCall::Erased { .. } => None,
+    };
+    for made in &world.acknowledged.details {
+        told(configurations, [&Event::Call(made.call)].into_iter()).history().for_each(|scope, to, register| {
+            let Some(held) = service.history().get(scope, to) else { return };
+            if call_of(held) == call_of(register) && expected.get(&(scope, to)) < Some(&held.bits()) {
+                expected.insert((scope, to), held.bits());
+            }
+        });
+    }
 }
 
 /// Returns every pair with a call.
