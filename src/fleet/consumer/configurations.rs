@@ -42,6 +42,11 @@ impl Consumer {
         if self.is_in_conflict() {
             return Ok(());
         }
+        if let Some(lost) = self.passed_configuration(position) {
+            let bounds = self.link.stream.bounds()?;
+            self.begin_again(&bounds, Why::Lost)?;
+            return Err(StepError::Lost(lost));
+        }
         let sequence = configuration.sequence;
         let known = self.generation(load);
         let of_stream = self.place.sequence..=self.place.sequence + 1;
@@ -145,6 +150,14 @@ impl Consumer {
             self.link.stand(Standing::Settled, self.losses);
         }
         Ok(())
+    }
+
+    /// Returns the position of a configuration that the stream acknowledged to this node, if the stream does not deliver it
+    /// before the one at `position`. It was lost, and calls that this node has published since may be in its place: the other
+    /// nodes have ignored those of the lost configuration's agents.
+    fn passed_configuration(&self, position: Position) -> Option<Position> {
+        let acknowledged = self.link.state().configuration;
+        (self.place.configuration < acknowledged && acknowledged < position).then_some(acknowledged)
     }
 
     /// Returns the position of a configuration that the stream acknowledged to this node and has lost since. The node

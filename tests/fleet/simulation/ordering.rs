@@ -5,7 +5,7 @@ use super::threads::{Place, TENANT, call, configure, follows, running_clock, sta
 use crate::support::random::Random;
 use dialback::fleet::{Bounds, Delivery, Position, Settings, Share, Snapshot, Stream, StreamError, Subject};
 use dialback::testing::universe::START;
-use dialback::{Applied, Change, DialPlan, Lookback, Plan, ServiceError};
+use dialback::{AgentId, Applied, Change, DialPlan, Direction, Event, Lookback, NumberId, Plan, ServiceError};
 use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -145,7 +145,7 @@ struct Scene {
 impl Scene {
     /// Starts a node, and waits until it has its first configuration.
     fn new(appends_first: bool, set_up: impl FnOnce(&mut Settings)) -> Self {
-        let server = SimServer::new(Random::new(1, 1), 1);
+        let server = SimServer::new(Random::new(1, 1), 2);
         server.heal();
         let directory = tempfile::tempdir().expect("a directory");
         let ((asks, asked), (answer, answers)) = (mpsc::channel(), mpsc::channel());
@@ -375,4 +375,54 @@ fn a_change_that_the_stream_loses_before_its_acknowledgement_arrives_is_not_ackn
     until("it follows", || follows(&scene.place));
     rename(&scene.place, "next", done);
     assert_eq!(changed.recv().expect("an answer"), Ok(2));
+}
+
+/// The stream acknowledges configurations and loses them before they are delivered back, and one of them is repeated. Calls of a
+/// lost configuration's agents, published in between, are in front of it then, where other nodes ignore them.
+#[test]
+fn calls_in_the_place_of_a_lost_configuration_are_published_again() {
+    let scene = Scene::new(false, without_snapshots);
+    until("it follows", || follows(&scene.place));
+    scene.server.sync();
+    let (synced, metrics) = (scene.server.last(), scene.place.node.link().metrics());
+    let (holds, before) = scene.stream.next.hold();
+    until("the consumer waits", || scene.stream.next.came() > before);
+    let (done, changed) = mpsc::channel();
+    rename(&scene.place, "second", done.clone());
+    scene.answer.send(true).expect("the stream waits");
+    assert_eq!(changed.recv().expect("an answer"), Ok(2));
+    let second = scene.server.configurations().pop().expect("it is in the stream");
+    let agent = AgentId::from_u128(0xA3);
+    hire(&scene.place, agent, done);
+    scene.answer.send(true).expect("the stream waits");
+    assert_eq!(changed.recv().expect("an answer"), Ok(3));
+
+    assert_eq!(scene.server.crash(), 2);
+    let Event::Call(by_another) = call(1) else { unreachable!("it is a call") };
+    let by_hired = Event::Call(dialback::Call { agent, ..by_another });
+    assert_eq!(scene.place.service.record(vec![by_hired]), Ok(vec![Ok(Applied::Recorded)]));
+    until("the call is published", || scene.server.last() > synced);
+    scene.server.inject(Subject::Other, b"another program's");
+    scene.server.inject(second.subject, &second.payload);
+    accept_all(scene.answer);
+    drop(holds);
+    until("the call is published again", || metrics.republished() > 0 && follows(&scene.place));
+    let directory = tempfile::tempdir().expect("a directory");
+    let other = start_over(scene.server.port(1), directory.path(), |_| {});
+    until("another node has the call", || other.service.history().len() == 1);
+    assert_eq!(other.service.plan().generation(), 3);
+}
+
+/// Submits a change that creates an agent, and sends the generation after it when it is answered.
+fn hire(place: &Place, id: AgentId, done: mpsc::Sender<Result<u64, ServiceError>>) {
+    let direction = Direction::Outbound;
+    let changes = vec![
+        Change::AgentCreated { id, name: "hired".into(), label: None, direction },
+        Change::CallingSet { id, direction, numbers: Some(vec![NumberId::from_u128(1)]) },
+        Change::AgentPublished { id },
+    ];
+    let answer = move |result: Result<Arc<Plan>, ServiceError>| {
+        let _ = done.send(result.map(|plan| plan.generation()));
+    };
+    place.service.submit_configuration(TENANT, START, move |_| Ok(changes), answer);
 }
